@@ -1,0 +1,1 @@
+"""Demo, benchmarks and spectral studies for kernels-core, kernels-film and kernels-jax."""

@@ -1,0 +1,74 @@
+"""A bounded memory of constants computed from parameters, which forgets them when a parameter changes."""
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+def _fingerprint(tensors: Iterable[Tensor]) -> tuple[Any, ...]:
+    """What changes when a parameter does: identity and version, and on the CPU also a copy of its values.
+
+    Versions miss edits through `.data` or NumPy, hence the values. Elsewhere comparing them would wait for the
+    device, so there an edit through `.data` goes unnoticed until `train()`, `eval()` or `.to()`.
+    """
+    return tuple(
+        (t.data_ptr(), None if t.is_inference() else t._version, t.dtype, t.detach().clone() if t.is_cpu else None)
+        for t in tensors
+    )
+
+
+def _same(stored: tuple[Any, ...], tensors: list[Tensor]) -> bool:
+    if len(stored) != len(tensors):
+        return False
+    for (pointer, version, dtype, values), t in zip(stored, tensors, strict=True):
+        if t.dtype != dtype or t.data_ptr() != pointer or (None if t.is_inference() else t._version) != version:
+            return False
+        if t.is_cpu and not torch.equal(values, t):
+            return False
+    return True
+
+
+class ConstantCache:
+    """Least-recently-used cache of at most `maxsize` constants; empty in copies and pickles.
+
+    Threads may share it without a lock, which a fork could leave held: at worst two compute the same constant.
+
+    Example:
+        >>> cache, weight = ConstantCache(2), torch.ones(2)
+        >>> cache.get("double", [weight], lambda: 2 * weight) is cache.get("double", [weight], lambda: 2 * weight)
+        True
+        >>> cache.get("double", [weight.mul_(5)], lambda: 2 * weight)
+        tensor([10., 10.])
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self.maxsize = maxsize
+        self.clear()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ConstantCache, (self.maxsize,)
+
+    def __len__(self) -> int:
+        return len(self._content[1])
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._content: tuple[tuple[Any, ...], dict[Hashable, Any]] = ((), {})
+
+    def get(self, key: Hashable, parameters: Iterable[Tensor], compute: Callable[[], T]) -> T:
+        """The constant under `key`, computed if it is not at hand or any of the `parameters` has changed."""
+        tensors = list(parameters)
+        state, entries = self._content
+        if not _same(state, tensors):
+            state, entries = self._content = (_fingerprint(tensors), {})
+        constant: T | None = entries.pop(key, None)
+        if constant is None:
+            constant = compute()
+        entries[key] = constant
+        for oldest in list(entries)[: -self.maxsize]:
+            entries.pop(oldest, None)
+        return constant

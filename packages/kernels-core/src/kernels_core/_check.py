@@ -1,0 +1,55 @@
+"""Checks of plain arguments: each returns the value in its canonical form or names the argument and what it takes."""
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def integer(name: str, value: object, minimum: int) -> int:
+    """`value` as an int of at least `minimum`."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        result = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"`{name}` must be an int >= {minimum}, got {value!r} ({type(value).__name__})") from None
+    if result < minimum:
+        raise ValueError(f"`{name}` must be an int >= {minimum}, got {value!r}")
+    return result
+
+
+def positive(name: str, value: object) -> float:
+    """`value` as a finite float above zero."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"`{name}` must be a positive number, got {value!r} ({type(value).__name__})")
+    result = float(value)
+    if not 0 < result < math.inf:
+        raise ValueError(f"`{name}` must be positive and finite, got {value!r}")
+    return result
+
+
+def per_axis(name: str, value: object, data_dim: int, check: Callable[[str, object], T]) -> tuple[T, ...]:
+    """One checked value per axis, from a single value (repeated) or a sequence of `data_dim` values."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return (check(name, value),) * data_dim
+    if len(value) != data_dim:
+        raise ValueError(f"`{name}` must be one value or {data_dim} values, one per axis; got {len(value)}: {value!r}")
+    return tuple(check(f"{name}[{axis}]", item) for axis, item in enumerate(value))
+
+
+def choice(name: str, value: object, allowed: Sequence[str]) -> str:
+    """`value` if it is one of the `allowed` names."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}; got {value!r}")
+    return value
+
+
+def flag(name: str, value: object) -> bool:
+    """`value` if it is a bool: a truthy string such as `"false"` is a mistake."""
+    if not isinstance(value, bool):
+        raise TypeError(f"`{name}` must be a bool, got {value!r} ({type(value).__name__})")
+    return value

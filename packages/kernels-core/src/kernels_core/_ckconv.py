@@ -1,0 +1,314 @@
+"""The convolution layer whose kernel is a function of position."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from . import _check
+from ._cache import ConstantCache
+from ._coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
+from ._fftconv import DTYPES, constant_operator, fftconv_checked, paddings_per_axis
+from ._fftconv_execute import compute_dtype, convolve_spectrum
+from ._lazy import describe, instantiate, takes_argument
+from ._marks import MarkedModule
+
+GRID_TYPES = ("double", "single")
+FFT_BACKENDS = ("auto", "torch_fft")
+
+
+class CKConvND(MarkedModule):
+    """Continuous-kernel convolution: `y = conv(x, window(kernel)) + shortcut * x`, depthwise, at any size.
+
+    The kernel is a network of position evaluated on as many points as the input needs, so one layer runs on every
+    size and every resolution. Romero et al. 2022, arXiv:2102.02611 (CKConv) and arXiv:2206.03398 (CKCNN).
+
+    Args:
+        data_dim: number of axes D.
+        hidden_dim: channels C.
+        kernel_cfg: builds the kernel: a `LazyConfig`, `functools.partial`, `_target_` mapping or ready module. On
+            single axes the layer halves its `L_cache`, which takes a description.
+        mask_cfg: builds the window, likewise; None for no window. A `grid_size` is filled in by the layer.
+        grid_type: `"double"` (kernel `2N - 1`) or `"single"` (kernel about N) on every axis; None chooses `"double"` on
+            zero and causal axes and `"single"` on circular ones.
+        fft_padding: `"zero"`, `"circular"` or `"causal"`, for all axes or one per axis (then `grid_type=None`).
+        is_causal: the same as `fft_padding="causal"`, D = 1 only.
+        fft_backend: `"auto"` or `"torch_fft"`.
+
+    Attributes:
+        kernel: the kernel module.
+        mask: the window module, `nn.Identity` without one.
+        shortcut: `[C]`, `U(-1/sqrt(C), 1/sqrt(C))` at init.
+
+    Raises:
+        TypeError, ValueError: an argument of the wrong type or out of range, combinations of boundary and grid that
+            do not exist, a kernel or window that does not fit the layer (both numbers are told).
+
+    In eval mode with gradients off and no conditioning, the spectrum of the kernel is kept for the last four requests
+    and forgotten as soon as a parameter changes. The results are the same to the bit.
+
+    Example:
+        >>> from kernels_core import GaussianModulationND, LazyConfig, SIRENKernelND
+        >>> layer = CKConvND(data_dim=2, hidden_dim=8,
+        ...     kernel_cfg=LazyConfig(SIRENKernelND)(out_dim=8, data_dim=2, mlp_hidden_dim=16, num_layers=3,
+        ...         embedding_dim=16, omega_0=10.0, L_cache=32, use_bias=True),
+        ...     mask_cfg=LazyConfig(GaussianModulationND)(data_dim=2, num_channels=8))
+        >>> layer(torch.randn(4, 32, 20, 8)).shape
+        torch.Size([4, 32, 20, 8])
+        >>> layer(torch.randn(4, 64, 40, 8), resolution=2).shape
+        torch.Size([4, 64, 40, 8])
+    """
+
+    def __init__(
+        self,
+        data_dim: int,
+        hidden_dim: int,
+        kernel_cfg: Any,
+        mask_cfg: Any = None,
+        grid_type: str | None = None,
+        fft_padding: str | Sequence[str] = "zero",
+        is_causal: bool = False,
+        fft_backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.data_dim = _check.integer("data_dim", data_dim, 1)
+        self.hidden_dim = _check.integer("hidden_dim", hidden_dim, 1)
+        self.is_causal = _check.flag("is_causal", is_causal)
+        self.fft_backend = _check.choice("fft_backend", fft_backend, FFT_BACKENDS)
+        self.grid_type = grid_type
+        self.fft_padding = fft_padding if isinstance(fft_padding, str) else tuple(fft_padding)
+        self._paddings = _resolve_paddings(self.fft_padding, self.is_causal, self.data_dim)
+        self._grid_types = _resolve_grid_types(grid_type, self.fft_padding, self._paddings)
+        self.kernel = self._build_kernel(kernel_cfg)
+        self.mask = nn.Identity() if mask_cfg is None else self._build_mask(mask_cfg)
+        bound = 1 / math.sqrt(self.hidden_dim)
+        self.shortcut = nn.Parameter(torch.empty(self.hidden_dim).uniform_(-bound, bound))
+        self._constants = ConstantCache(maxsize=4)
+
+    def _build_kernel(self, cfg: Any) -> nn.Module:
+        overrides: dict[str, Any] = {}
+        if "single" in self._grid_types and (described := describe(cfg)) and "L_cache" in described.kwargs:
+            L_cache = described.kwargs["L_cache"]
+            halved = tuple(
+                (length + 1) // 2 if kind == "single" else length
+                for length, kind in zip(normalize_L_cache(L_cache, self.data_dim), self._grid_types, strict=True)
+            )
+            if min(halved) < 2:
+                raise ValueError(f"`kernel_cfg` has L_cache={L_cache}: single axes halve it, so they need at least 3")
+            overrides["L_cache"] = halved if len(set(halved)) > 1 else halved[0]
+        kernel = _build("kernel_cfg", cfg, **overrides)
+        if "single" in self._grid_types and not overrides and hasattr(kernel, "L_cache"):
+            raise ValueError(
+                f"`kernel_cfg`: this layer's grid is {self._grid_types}, and on single axes it must halve the kernel's "
+                "L_cache; give a description, LazyConfig(Kernel)(..., L_cache=...), not a ready module or a closure"
+            )
+        _check_geometry("kernel_cfg", kernel, data_dim=self.data_dim, out_dim=self.hidden_dim)
+        return kernel
+
+    def _build_mask(self, cfg: Any) -> nn.Module:
+        L_cache = getattr(self.kernel, "L_cache_per_axis", None)
+        grid_size = None if L_cache is None else 2 * max(L_cache) - 1
+        overrides = {"grid_size": grid_size} if grid_size is not None and takes_argument(cfg, "grid_size") else {}
+        mask = _build("mask_cfg", cfg, **overrides)
+        expected = {"data_dim": self.data_dim, "num_channels": self.hidden_dim}
+        _check_geometry("mask_cfg", mask, **expected, **({} if grid_size is None else {"grid_size": grid_size}))
+        return mask
+
+    def forward(
+        self,
+        x: Tensor,
+        is_bhl_input: bool = False,
+        conditioning: Tensor | None = None,
+        resolution: float | Sequence[float] = 1.0,
+    ) -> Tensor:
+        """The layer's output, in `x`'s layout and dtype.
+
+        Args:
+            x: `[B, *N, C]`, or `[B, C, *N]` with `is_bhl_input=True`.
+            conditioning: `[B, ...]` for the kernel's FiLM generator, one kernel per sample; ignored without one.
+            resolution: the input's grid is this many times finer than the one the kernel was made for, one number or
+                one per axis: the spacing of coordinates is divided by it and the kernel by its product (a Riemann sum).
+
+        Raises:
+            TypeError, ValueError: an input of the wrong rank, channels or dtype, an axis without samples, a resolution
+                that is not positive.
+        """
+        signal = self._check_input(x, is_bhl_input)
+        finer = _check.per_axis("resolution", resolution, self.data_dim, _check.positive)
+        if self._is_constant(conditioning):
+            device = x.device.type
+            autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+            key = (signal, finer, torch.promote_types(x.dtype, torch.float32), autocast)
+            spectrum, plan = self._constants.get(
+                key,
+                [*self.parameters(), *self.buffers()],
+                lambda: self._operator(x, signal, finer),
+            )
+            return convolve_spectrum(x, spectrum, plan, channels_last=not is_bhl_input)
+        kernel = self._windowed_kernel(signal, finer, conditioning)
+        if kernel.shape[0] != 1 and kernel.shape[0] != x.shape[0]:
+            raise ValueError(f"`conditioning` gives {kernel.shape[0]} kernels for the {x.shape[0]} samples of `x`")
+        if not is_bhl_input:
+            kernel = kernel.movedim(1, -1)
+        return fftconv_checked(x, kernel, self.shortcut, self._paddings, channels_last=not is_bhl_input)
+
+    def _operator(self, x: Tensor, signal: tuple[int, ...], finer: tuple[float, ...]) -> tuple[Tensor, Any]:
+        kernel = self._windowed_kernel(signal, finer, None)
+        return constant_operator(kernel, self.shortcut, signal, self._paddings, compute_dtype(x, kernel))
+
+    def _windowed_kernel(
+        self, signal: tuple[int, ...], finer: tuple[float, ...], conditioning: Tensor | None
+    ) -> Tensor:
+        """`window(kernel)`, `[1|B, C, *K]`, for a signal of this size."""
+        lengths = self._grid_lens(signal)
+        causal = [padding == "causal" for padding in self._paddings]
+        if hasattr(self.kernel, "evaluate"):
+            axes = [
+                axis_coordinates(length, L_cache, resolution=ratio, causal=half, device=self.shortcut.device)
+                for length, L_cache, ratio, half in zip(
+                    lengths, self.kernel.L_cache_per_axis, finer, causal, strict=True  # type: ignore[arg-type]
+                )
+            ]
+            kernel = self.kernel.evaluate(axes, conditioning)  # type: ignore[operator]
+        else:
+            kernel, axes = self._foreign_kernel(lengths, causal, finer, conditioning)
+        if hasattr(self.mask, "window"):
+            kernel = self.mask.window(axes, kernel)  # type: ignore[operator]
+        elif not isinstance(self.mask, nn.Identity):
+            kernel = self.mask(coordinate_grid(axes), kernel.movedim(1, -1)).movedim(-1, 1)
+        volume = math.prod(finer)
+        return kernel if volume == 1 else kernel / volume
+
+    def _foreign_kernel(
+        self, lengths: tuple[int, ...], causal: list[bool], finer: tuple[float, ...], conditioning: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """A kernel module that has only `forward(seq_lens, conditioning)`: whole grids, at its own spacing."""
+        if any(ratio != 1 for ratio in finer):
+            raise ValueError(f"`resolution` (={finer}) needs a kernel with `evaluate`; {type(self.kernel).__name__} has none")
+        kernel, grid = self.kernel(lengths, conditioning=conditioning)
+        sizes = tuple(2 * length - 1 for length in lengths)
+        if kernel.shape[1:] != (*sizes, self.hidden_dim) or grid.shape[1:] != (*sizes, self.data_dim):
+            raise ValueError(
+                f"{type(self.kernel).__name__} must return ([1|B, {sizes}, {self.hidden_dim}], [1, {sizes}, "
+                f"{self.data_dim}]) for the lengths {lengths}; got {tuple(kernel.shape)} and {tuple(grid.shape)}"
+            )
+        kernel, axes = kernel.movedim(-1, 1), []
+        for axis, (length, half) in enumerate(zip(lengths, causal, strict=True)):
+            positions = grid[0, ..., axis].movedim(axis, 0).flatten(1)[:, 0] if len(lengths) > 1 else grid[0, :, 0]
+            first = length - 1 if half else 0
+            axes.append(positions[first:])
+            kernel = kernel.narrow(2 + axis, first, kernel.shape[2 + axis] - first)
+        return kernel, axes
+
+    def _grid_lens(self, signal: Sequence[int]) -> tuple[int, ...]:
+        pairs = zip(signal, self._grid_types, strict=True)
+        return tuple((size + 1) // 2 if kind == "single" else size for size, kind in pairs)
+
+    def _check_input(self, x: Tensor, is_bhl_input: bool) -> tuple[int, ...]:
+        layout = "[B, C, *N]" if _check.flag("is_bhl_input", is_bhl_input) else "[B, *N, C]"
+        if not isinstance(x, Tensor) or x.dtype not in DTYPES:
+            got = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"`x` must be a float16, bfloat16, float32 or float64 tensor, got {got}")
+        if x.ndim != self.data_dim + 2 or x.shape[1 if is_bhl_input else -1] != self.hidden_dim:
+            raise ValueError(
+                f"`x` must be {layout} with {self.data_dim} spatial axes and {self.hidden_dim} channels "
+                f"(is_bhl_input={is_bhl_input}); got shape {tuple(x.shape)}"
+            )
+        if x.device != self.shortcut.device:
+            raise ValueError(f"`x` is on {x.device}, but this layer is on {self.shortcut.device}")
+        signal = tuple(x.shape[2:] if is_bhl_input else x.shape[1:-1])
+        if any(size == 0 for size in signal):
+            raise ValueError(f"`x` has a spatial axis without samples: shape {tuple(x.shape)}")
+        return signal
+
+    def _is_constant(self, conditioning: Tensor | None) -> bool:
+        """Whether kernel and spectrum depend on nothing but parameters that can be watched."""
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return False
+        if conditioning is not None and getattr(self.kernel, "film_generator", self.kernel) is not None:
+            return False
+        if torch._C._are_functorch_transforms_active():
+            return False
+        return all(
+            type(p) in (Tensor, nn.Parameter, nn.Buffer) and (p.is_cpu or not p.is_inference())
+            for p in [*self.parameters(), *self.buffers()]
+        ) and not any(
+            module.training or module._forward_hooks or module._forward_pre_hooks
+            for part in (self.kernel, self.mask)
+            for module in part.modules()
+        )
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode; cached constants are dropped."""
+        self._constants.clear()
+        return super().train(mode)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        self._constants.clear()
+        return super()._apply(fn, recurse)
+
+    def flop_count(self, spatial_dims: Sequence[int], inference: bool = False) -> int:
+        """Nominal operations for one sample: kernel, FFTs at `5 C prod(F) sum(log2 F)`, product and shortcut.
+
+        Padded sizes `F = N` on circular axes, `min(N + (K + 1) // 2, 2 N)` on zero axes and `2 N` on causal ones: a cost
+        comparable across implementations, not what this one happens to pad to. Three FFTs, or two at inference when
+        the kernel is a constant.
+        """
+        if len(spatial_dims) != self.data_dim:
+            raise ValueError(f"`spatial_dims` must hold {self.data_dim} sizes, got {tuple(spatial_dims)}")
+        lengths = self._grid_lens(spatial_dims)
+        padded = [
+            {"circular": size, "causal": 2 * size, "zero": min(size + length, 2 * size)}[padding]
+            for size, length, padding in zip(spatial_dims, lengths, self._paddings, strict=True)
+        ]
+        constant = inference and getattr(self.kernel, "film_generator", None) is None
+        points = self.hidden_dim * math.prod(padded)
+        transforms = (2 if constant else 3) * 5 * points * sum(math.log2(size) for size in padded)
+        kernel: int = self.kernel.flop_count(lengths, inference=inference)  # type: ignore[operator]
+        return kernel + int(transforms) + 6 * points + self.hidden_dim * math.prod(spatial_dims)
+
+    def extra_repr(self) -> str:
+        return (
+            f"data_dim={self.data_dim}, hidden_dim={self.hidden_dim}, padding={self._paddings}, grid={self._grid_types}, "
+            f"L_cache={getattr(self.kernel, 'L_cache', None)}, fft_backend={self.fft_backend!r}"
+        )
+
+
+def _build(name: str, cfg: Any, **overrides: Any) -> nn.Module:
+    module = instantiate(cfg, **overrides)
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"`{name}` must build an nn.Module, got {type(module).__name__}")
+    return module
+
+
+def _check_geometry(name: str, module: nn.Module, **expected: int) -> None:
+    for attribute, value in expected.items():
+        if (given := getattr(module, attribute, value)) != value:
+            raise ValueError(f"`{name}` gives a {type(module).__name__} with {attribute}={given}; this layer needs {value}")
+
+
+def _resolve_paddings(fft_padding: str | tuple[str, ...], is_causal: bool, data_dim: int) -> tuple[str, ...]:
+    paddings = paddings_per_axis(fft_padding, data_dim, name="fft_padding")
+    if not is_causal:
+        return paddings
+    if data_dim != 1:
+        raise ValueError(f"`is_causal=True` needs data_dim=1, got {data_dim}; name the causal axes in `fft_padding`")
+    if fft_padding not in ("zero", "causal"):
+        raise ValueError(f"`is_causal=True` goes with fft_padding='zero' or 'causal', got {fft_padding!r}")
+    return ("causal",)
+
+
+def _resolve_grid_types(
+    grid_type: str | None, fft_padding: str | tuple[str, ...], paddings: tuple[str, ...]
+) -> tuple[str, ...]:
+    if grid_type is None:
+        return tuple("single" if padding == "circular" else "double" for padding in paddings)
+    _check.choice("grid_type", grid_type, GRID_TYPES)
+    if not isinstance(fft_padding, str):
+        raise ValueError(f"`grid_type` must be None with one `fft_padding` per axis, got {grid_type!r}")
+    needed = {"circular": "single", "causal": "double"}.get(paddings[0], grid_type)
+    if grid_type != needed:
+        raise ValueError(f"`grid_type` must be {needed!r} or None on {paddings[0]} axes, got {grid_type!r}")
+    return (grid_type,) * len(paddings)

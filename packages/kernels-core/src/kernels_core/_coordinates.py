@@ -1,0 +1,69 @@
+"""Coordinates on which an implicit kernel is evaluated.
+
+A kernel is a function of position. Position 0 is the kernel's centre and the spacing `1 / (L_cache - 1)` is a property
+of the kernel, so that the axis asked for with `L_cache` points on either side runs from -1 to 1 and any other length
+takes fewer or more points of the same grid.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from . import _check
+
+
+def normalize_L_cache(L_cache: int | Sequence[int], data_dim: int) -> tuple[int, ...]:
+    """`L_cache` as one int >= 2 per axis."""
+    return _check.per_axis("L_cache", L_cache, data_dim, lambda name, value: _check.integer(name, value, 2))
+
+
+def axis_coordinates(
+    length: int,
+    L_cache: int,
+    *,
+    resolution: float = 1.0,
+    causal: bool = False,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Positions along one axis: `p_i = i / ((L_cache - 1) * resolution)`, `i = -(length - 1) .. length - 1`.
+
+    Args:
+        length: points on either side of the centre, the centre counted; the axis has `2 * length - 1` points.
+        L_cache: the length at which the axis runs from -1 to 1.
+        resolution: how many times finer than that the grid is.
+        causal: only the lags `i >= 0`, `length` points.
+        device: where the result lives.
+
+    Returns:
+        float32 tensor `[2 * length - 1]`, or `[length]` if causal. Always float32: bfloat16 merges neighbours.
+
+    Example:
+        >>> axis_coordinates(3, 3).tolist()
+        [-1.0, -0.5, 0.0, 0.5, 1.0]
+        >>> axis_coordinates(2, 3).tolist()
+        [-0.5, 0.0, 0.5]
+    """
+    first = 0 if causal else 1 - length
+    return torch.arange(first, length, device=device, dtype=torch.float32) / ((L_cache - 1) * resolution)
+
+
+def coordinate_grid(axes: Sequence[Tensor]) -> Tensor:
+    """The product grid `[1, *sizes, D]` of `D` per-axis coordinates, `ij` indexing.
+
+    Example:
+        >>> coordinate_grid([axis_coordinates(2, 2), axis_coordinates(3, 3)]).shape
+        torch.Size([1, 3, 5, 2])
+    """
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).unsqueeze(0)
+
+
+def check_seq_lens(seq_lens: Sequence[int], data_dim: int) -> None:
+    """One length >= 1 per axis, without pinning symbolic sizes under `torch.compile`."""
+    if isinstance(seq_lens, (str, int)) or len(seq_lens) != data_dim:
+        raise ValueError(f"`seq_lens` must hold {data_dim} lengths, one per axis; got {seq_lens!r}")
+    for axis, length in enumerate(seq_lens):
+        if isinstance(length, (bool, float)):
+            raise TypeError(f"`seq_lens[{axis}]` must be an int >= 1, got {length!r}")
+        if length < 1:
+            raise ValueError(f"`seq_lens[{axis}]` must be >= 1, got {length}")

@@ -1,0 +1,123 @@
+"""First layers of an implicit kernel: from coordinates to features."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from . import _check
+from ._coordinates import axis_coordinates, check_seq_lens, coordinate_grid, normalize_L_cache
+from ._marks import MarkedModule, mark
+
+
+def siren_bound(fan_in: int, omega_0: float = 1.0, *, is_first: bool = False) -> float:
+    """Half-width `a` of the SIREN initialisation `W ~ U(-a, a)` when the weights carry the frequency.
+
+    First layer: `a = 2 * pi * omega_0 / fan_in`. Every other layer: `a = sqrt(6 / fan_in)`, whatever its frequency,
+    because the factor `1 / (2 * pi * omega_0)` of the bound and the factor `2 * pi * omega_0` of the scale cancel.
+    Sitzmann et al. 2020, arXiv:2006.09661, section 3.2.
+
+    Example:
+        >>> siren_bound(6), round(siren_bound(2, omega_0=1.0, is_first=True), 4)
+        (1.0, 3.1416)
+    """
+    return 2 * math.pi * omega_0 / fan_in if is_first else math.sqrt(6 / fan_in)
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """`tensor` in float32, or in float64 if it has that: coordinates and masks need no less."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def affine_of_axes(axes: Sequence[Tensor], weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`W p + b` on the product grid of per-axis coordinates, `[rows, *sizes]`, in at least float32.
+
+    Sums of outer products instead of a matrix product: the grid is never built, partial sums over the first axes stay
+    small, and neither autocast nor TF32 rounds the coordinates.
+    """
+    weight = at_least_float32(weight)
+    data_dim = len(axes)
+    total = weight.new_zeros(()) if bias is None else at_least_float32(bias).view(-1, *[1] * data_dim)
+    for axis, positions in enumerate(axes):
+        column = weight[:, axis].view(-1, *[1] * data_dim)
+        total = torch.addcmul(total, column, positions.view(-1, *[1] * (data_dim - 1 - axis)))
+    return total
+
+
+class PositionalEmbeddingND(MarkedModule):
+    """Base of the first layers: geometry, and `forward` from lengths over `evaluate` on coordinates."""
+
+    linear: nn.Linear
+
+    def __init__(self, data_dim: int, embedding_dim: int, L_cache: int | Sequence[int], use_bias: bool, rows: int) -> None:
+        super().__init__()
+        self.data_dim = _check.integer("data_dim", data_dim, 1)
+        self.embedding_dim = _check.integer("embedding_dim", embedding_dim, 1)
+        self.L_cache_per_axis = normalize_L_cache(L_cache, self.data_dim)
+        self.L_cache = L_cache
+        self.use_bias = _check.flag("use_bias", use_bias)
+        self.linear = nn.Linear(self.data_dim, rows, bias=self.use_bias)
+        if self.linear.bias is not None:
+            nn.init.zeros_(self.linear.bias)
+
+    def axes(self, seq_lens: Sequence[int]) -> list[Tensor]:
+        """The per-axis coordinates of the grid for `seq_lens`, on this module's device."""
+        check_seq_lens(seq_lens, self.data_dim)
+        device = self.linear.weight.device
+        pairs = zip(seq_lens, self.L_cache_per_axis, strict=True)
+        return [axis_coordinates(length, L_cache, device=device) for length, L_cache in pairs]
+
+    def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
+        """Features `[embedding_dim, *sizes]` on the product grid of per-axis coordinates."""
+        raise NotImplementedError
+
+    def forward(self, seq_lens: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """`(embedding [1, *grid, embedding_dim], grid [1, *grid, data_dim])` for one length per axis."""
+        axes = self.axes(seq_lens)
+        return self.evaluate(axes).movedim(0, -1).unsqueeze(0), coordinate_grid(axes)
+
+    def extra_repr(self) -> str:
+        return f"data_dim={self.data_dim}, embedding_dim={self.embedding_dim}, L_cache={self.L_cache}"
+
+
+class SIRENPositionalEmbeddingND(PositionalEmbeddingND):
+    """First layer of a SIREN: `sin(W p + b)`, `W ~ U(-a, a)` with `a = 2 * pi * omega_0 / data_dim`, `b = 0`.
+
+    The projection and the sine run in float32 (float64 for float64 weights) and are cast to the weight's dtype.
+    Sitzmann et al. 2020, arXiv:2006.09661, section 3.2.
+
+    Args:
+        data_dim: number of axes D.
+        embedding_dim: number of features.
+        L_cache: length at which an axis runs from -1 to 1; an int, or one per axis, each >= 2.
+        omega_0: frequency scale, in cycles per unit of the coordinate at most.
+        use_bias: whether the projection has a bias.
+
+    Shapes:
+        `forward(seq_lens)` returns the embedding `[1, *(2 L_d - 1), embedding_dim]` and the float32 grid
+        `[1, *(2 L_d - 1), D]`.
+
+    Raises:
+        TypeError, ValueError: an argument of the wrong type or out of range.
+
+    Example:
+        >>> embedding, grid = SIRENPositionalEmbeddingND(2, 16, L_cache=8, omega_0=10.0)((8, 5))
+        >>> embedding.shape, grid.shape
+        (torch.Size([1, 15, 9, 16]), torch.Size([1, 15, 9, 2]))
+    """
+
+    def __init__(
+        self, data_dim: int, embedding_dim: int, L_cache: int | Sequence[int], omega_0: float, use_bias: bool = True
+    ) -> None:
+        super().__init__(data_dim, embedding_dim, L_cache, use_bias, rows=embedding_dim)
+        self.omega_0 = _check.positive("omega_0", omega_0)
+        bound = siren_bound(self.data_dim, self.omega_0, is_first=True)
+        nn.init.uniform_(self.linear.weight, -bound, bound)
+        mark(self.parameters(), "_no_weight_decay", True)
+
+    def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
+        return affine_of_axes(axes, self.linear.weight, self.linear.bias).sin().to(self.linear.weight.dtype)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, omega_0={self.omega_0:.4g}"

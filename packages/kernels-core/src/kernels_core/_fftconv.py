@@ -1,0 +1,145 @@
+"""Depthwise convolution by FFT: one function for every rank, boundary, layout and dtype."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from . import _check
+from ._fftconv_execute import compute_dtype, kernel_spectrum
+from ._fftconv_operators import differentiable_fftconv
+from ._fftconv_plan import PADDINGS, AxisPlan, kernel_centre, plan_axes
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def fftconv_nd(
+    x: Tensor,
+    kernel: Tensor,
+    shortcut: Tensor | None = None,
+    *,
+    padding: str | Sequence[str] = "zero",
+    channels_last: bool = False,
+) -> Tensor:
+    """Depthwise N-d convolution, "same" size, with per-sample kernels, mixed boundaries and a shortcut.
+
+    `y[b,c,n] = sum_j kernel[b|0,c,j] * x[b,c,n + K//2 - j] + shortcut[c] * x[b,c,n]`, per axis: the alignment of
+    `torch.nn.ConvNd(padding="same")` with the kernel flipped. On a causal axis
+    `y[n] = sum_{0<=j<=n} kernel[j] * x[n-j]`. The cost does not depend on K beyond the padding.
+
+    Args:
+        x: `[B, C, *N]`, or `[B, *N, C]` with `channels_last`; the rank says the number of axes.
+        kernel: `[1|B, C, *K]`, same layout rule. Batch 1 is shared by all samples.
+        shortcut: `[C]`, any floating dtype; None for none.
+        padding: `"zero"` (1 <= K <= 2N), `"circular"` (1 <= K <= N) or `"causal"` (1 <= K <= 2N; lags beyond N - 1
+            never count), one for all axes or one per axis.
+        channels_last: the layout of `x`, `kernel` and the result.
+
+    Returns:
+        A contiguous tensor of `x`'s shape and dtype. The arithmetic is float64 if `x` or `kernel` is, else float32.
+
+    Raises:
+        TypeError: an operand that is not a float16, bfloat16, float32 or float64 tensor.
+        ValueError: wrong rank, channels, kernel batch, K out of range, devices that differ, unknown paddings.
+
+    FFT rounding spreads over the whole signal of a channel: a spike of size s moves every output, earlier ones on a
+    causal axis too, by about eps * s, and a NaN or infinity reaches every output of its sample and channel.
+    Differentiable to any order in reverse mode; works under `torch.compile(fullgraph=True)`, `torch.export`,
+    `torch.func` and autocast.
+
+    Example:
+        >>> x, kernel = torch.eye(3)[None], torch.tensor([1.0, 2.0, 3.0]).expand(1, 3, 3)
+        >>> fftconv_nd(x, kernel).round(decimals=4)[0]
+        tensor([[2., 3., 0.],
+                [1., 2., 3.],
+                [0., 1., 2.]])
+        >>> fftconv_nd(torch.randn(2, 8, 50, 37), torch.randn(1, 8, 99, 37), padding=("causal", "circular")).shape
+        torch.Size([2, 8, 50, 37])
+    """
+    paddings = _check_operands(x, kernel, shortcut, padding, _check.flag("channels_last", channels_last))
+    return fftconv_checked(x, kernel, shortcut, paddings, channels_last)
+
+
+def fftconv_checked(
+    x: Tensor, kernel: Tensor, shortcut: Tensor | None, paddings: tuple[str, ...], channels_last: bool
+) -> Tensor:
+    """`fftconv_nd` for operands that fit: checks of sizes that cannot fail would be guards of an exported program."""
+    if shortcut is not None:
+        kernel = _with_shortcut(kernel, shortcut, paddings, channels_last, compute_dtype(x, kernel))
+    return differentiable_fftconv(x, kernel, ",".join(paddings), channels_last)  # type: ignore[no-any-return]
+
+
+def constant_operator(
+    kernel: Tensor, shortcut: Tensor, signal: tuple[int, ...], paddings: tuple[str, ...], dtype: torch.dtype
+) -> tuple[Tensor, tuple[AxisPlan, ...]]:
+    """What `fftconv_nd` derives from a channels-first kernel and shortcut alone, for signals of one size.
+
+    `convolve_spectrum(x, *constant_operator(...), channels_last)` is the same value by the same operations.
+    """
+    kernel = _with_shortcut(kernel, shortcut, paddings, False, dtype)
+    plan = plan_axes(signal, tuple(kernel.shape[2:]), paddings)
+    return kernel_spectrum(kernel, signal, paddings, False, dtype), plan
+
+
+def paddings_per_axis(padding: str | Sequence[str], data_dim: int, name: str = "padding") -> tuple[str, ...]:
+    """One known padding per axis.
+
+    Example:
+        >>> paddings_per_axis("zero", 2)
+        ('zero', 'zero')
+    """
+    if isinstance(padding, str):
+        return (_check.choice(name, padding, PADDINGS),) * data_dim
+    return _check.per_axis(name, padding, data_dim, lambda item, value: _check.choice(item, value, PADDINGS))
+
+
+def _with_shortcut(
+    kernel: Tensor, shortcut: Tensor, paddings: tuple[str, ...], channels_last: bool, dtype: torch.dtype
+) -> Tensor:
+    """`kernel` with the shortcut added to its tap of lag 0: the same operator, one pass over `x` less."""
+    sizes = kernel.shape[1:-1] if channels_last else kernel.shape[2:]
+    widths = []
+    for taps, padding in zip(reversed(sizes), reversed(paddings), strict=True):
+        centre = kernel_centre(taps, padding)
+        widths += [centre, taps - 1 - centre]
+    ones = [1] * len(paddings)
+    tap = shortcut.to(dtype).view(1, *ones, -1) if channels_last else shortcut.to(dtype).view(1, -1, *ones)
+    return kernel.to(dtype) + torch.nn.functional.pad(tap, [0, 0, *widths] if channels_last else widths)
+
+
+def _check_operands(
+    x: Tensor, kernel: Tensor, shortcut: Tensor | None, padding: str | Sequence[str], channels_last: bool
+) -> tuple[str, ...]:
+    operands = {"x": x, "kernel": kernel} | ({} if shortcut is None else {"shortcut": shortcut})
+    for name, tensor in operands.items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"`{name}` must be a torch.Tensor, got {type(tensor).__name__}")
+        if tensor.dtype not in DTYPES:
+            raise TypeError(f"`{name}` must be float16, bfloat16, float32 or float64, got {tensor.dtype}")
+        if tensor.device != x.device:
+            raise ValueError(f"`x` is on {x.device} but `{name}` is on {tensor.device}: they must share a device")
+    layout = "[B, *N, C]" if channels_last else "[B, C, *N]"
+    if x.ndim < 3:
+        raise ValueError(f"`x` must be {layout} with at least one spatial axis; got shape {tuple(x.shape)}")
+    paddings = paddings_per_axis(padding, x.ndim - 2)
+    channel = -1 if channels_last else 1
+    channels = x.shape[channel]
+    if kernel.ndim != x.ndim or kernel.shape[channel] != channels:
+        raise ValueError(
+            f"`kernel` must have the rank and the channels of `x` ({layout}, channels_last={channels_last}): "
+            f"`x` has shape {tuple(x.shape)}, `kernel` {tuple(kernel.shape)}"
+        )
+    if kernel.shape[0] != 1 and kernel.shape[0] != x.shape[0]:
+        raise ValueError(f"`kernel` must have batch 1 or {x.shape[0]} (the batch of `x`), got {kernel.shape[0]}")
+    if shortcut is not None and (shortcut.ndim != 1 or shortcut.shape[0] != channels):
+        raise ValueError(f"`shortcut` must have shape ({channels},), one value per channel; got {tuple(shortcut.shape)}")
+    first = 1 if channels_last else 2
+    for axis, kind in enumerate(paddings):
+        signal, taps = x.shape[first + axis], kernel.shape[first + axis]
+        limit = signal if kind == "circular" else 2 * signal
+        if taps < 1 or taps > limit:
+            raise ValueError(
+                f"`kernel` has {taps} taps on spatial axis {axis}, where {kind!r} padding of {signal} samples takes "
+                f"1 to {limit}"
+            )
+    return paddings

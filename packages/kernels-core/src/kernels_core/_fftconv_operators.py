@@ -1,0 +1,162 @@
+"""The FFT convolution as two `torch.library` operators that are closed under differentiation.
+
+With `A(x, k)` the convolution and `B`, `C` its adjoints in x and k, `backward(g, x, k) = (B(g, k), C(g, x))`. Its own
+adjoint, for cotangents v of the first and w of the second output, is again made of the pair: in g it is
+`A(v, k) + A(x, w)`, and in (x, k) it is `backward(g, v, w)`. So derivatives of every order run through two operators.
+
+The autograd formula of a `torch.library` operator cannot run under `torch.func.grad`, so under functorch transforms
+the same formulas are called through a `torch.autograd.Function` around the operator.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import _fftconv_execute as execute
+
+# Custom operators take no lists of strings: paddings travel as one comma-separated string.
+
+
+@torch.library.custom_op("kernels_core::fftconv", mutates_args=())
+def fftconv(x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> Tensor:
+    """`A(x, kernel)`."""
+    return execute.convolve(x, kernel, tuple(padding.split(",")), channels_last)
+
+
+@torch.library.custom_op("kernels_core::fftconv_backward", mutates_args=())
+def fftconv_backward(
+    grad: Tensor, x: Tensor, kernel: Tensor, padding: str, channels_last: bool, need_x: bool, need_kernel: bool
+) -> tuple[Tensor, Tensor]:
+    """`(B(grad, kernel), C(grad, x))`; an output that is not needed is empty."""
+    return execute.gradients(grad, x, kernel, tuple(padding.split(",")), channels_last, need_x, need_kernel)
+
+
+@fftconv.register_fake
+def _(x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> Tensor:
+    return x.new_empty(x.shape)
+
+
+@fftconv_backward.register_fake
+def _(
+    grad: Tensor, x: Tensor, kernel: Tensor, padding: str, channels_last: bool, need_x: bool, need_kernel: bool
+) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape if need_x else 0), kernel.new_empty(kernel.shape if need_kernel else 0)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    *tensors, ctx.padding, ctx.channels_last = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    x, kernel = ctx.saved_tensors
+    need_x, need_kernel = ctx.needs_input_grad[:2]
+    grads = differentiable_fftconv_backward(grad, x, kernel, ctx.padding, ctx.channels_last, need_x, need_kernel)
+    return grads[0] if need_x else None, grads[1] if need_kernel else None, None, None
+
+
+def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    *inputs_of_fftconv, ctx.has_x, ctx.has_kernel = inputs
+    _save(ctx, tuple(inputs_of_fftconv), output)
+
+
+def _differentiate_backward(ctx: Any, v: Tensor, w: Tensor) -> tuple[Tensor | None, ...]:
+    grad, x, kernel = ctx.saved_tensors
+    # The cotangent of an output that was not computed is empty: it has no part in what follows.
+    need_grad = ctx.needs_input_grad[0]
+    need_x, need_kernel = ctx.needs_input_grad[1] and ctx.has_kernel, ctx.needs_input_grad[2] and ctx.has_x
+    layout = ctx.padding, ctx.channels_last
+    grad_grad: Tensor | None = None
+    if need_grad and ctx.has_x:
+        grad_grad = differentiable_fftconv(v, kernel, *layout)
+    if need_grad and ctx.has_kernel:
+        through_kernel = differentiable_fftconv(x, w, *layout)
+        grad_grad = through_kernel if grad_grad is None else grad_grad + through_kernel
+    grads: tuple[Tensor | None, ...] = (None, None)
+    if need_x or need_kernel:
+        v, w = v if ctx.has_x else x, w if ctx.has_kernel else kernel
+        grads = differentiable_fftconv_backward(grad, v, w, *layout, need_x, need_kernel)
+    return grad_grad, grads[0] if need_x else None, grads[1] if need_kernel else None, None, None, None, None
+
+
+fftconv.register_autograd(_differentiate, setup_context=_save)
+fftconv_backward.register_autograd(_differentiate_backward, setup_context=_save_backward)
+
+
+class _FFTConv(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> Tensor:
+        return fftconv(x, kernel, padding, channels_last)  # type: ignore[no-any-return]
+
+    setup_context = staticmethod(_save)
+    backward = staticmethod(_differentiate)
+
+
+class _FFTConvBackward(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        grad: Tensor, x: Tensor, kernel: Tensor, padding: str, channels_last: bool, need_x: bool, need_kernel: bool
+    ) -> tuple[Tensor, Tensor]:
+        return fftconv_backward(grad, x, kernel, padding, channels_last, need_x, need_kernel)  # type: ignore[no-any-return]
+
+    setup_context = staticmethod(_save_backward)
+    backward = staticmethod(_differentiate_backward)
+
+
+def differentiable_fftconv(*args: Any) -> Any:
+    """`fftconv`, also under functorch transforms."""
+    return _FFTConv.apply(*args) if torch._C._are_functorch_transforms_active() else fftconv(*args)
+
+
+def differentiable_fftconv_backward(*args: Any) -> Any:
+    """`fftconv_backward`, also under functorch transforms."""
+    return _FFTConvBackward.apply(*args) if torch._C._are_functorch_transforms_active() else fftconv_backward(*args)
+
+
+def _fold(tensor: Tensor, dim: int | None, size: int, channels_last: bool) -> Tensor:
+    """Fold a vmapped axis into the channels: the convolution is depthwise, so it is one more channel index."""
+    tensor = tensor.unsqueeze(0).expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+    return tensor.movedim(0, -2).flatten(-2) if channels_last else tensor.movedim(0, 1).flatten(1, 2)
+
+
+def _unfold(tensor: Tensor, size: int, channels_last: bool) -> Tensor:
+    """Undo `_fold`, the vmapped axis first."""
+    if channels_last:
+        return tensor.unflatten(-1, (size, -1)).movedim(-2, 0)
+    return tensor.unflatten(1, (size, -1)).movedim(1, 0)
+
+
+@fftconv.register_vmap
+def _(info: Any, in_dims: Any, x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> tuple[Tensor, int]:
+    size = info.batch_size
+    if in_dims[1] is None and kernel.shape[0] == 1:  # a shared kernel is transformed once, not once per vmapped sample
+        x = x.movedim(in_dims[0], 0)
+        return fftconv(x.flatten(0, 1), kernel, padding, channels_last).unflatten(0, x.shape[:2]), 0
+    x, kernel = (_fold(*pair, size, channels_last) for pair in ((x, in_dims[0]), (kernel, in_dims[1])))
+    return _unfold(fftconv(x, kernel, padding, channels_last), size, channels_last), 0
+
+
+@fftconv_backward.register_vmap
+def _(
+    info: Any,
+    in_dims: Any,
+    grad: Tensor,
+    x: Tensor,
+    kernel: Tensor,
+    padding: str,
+    channels_last: bool,
+    need_x: bool,
+    need_kernel: bool,
+) -> tuple[tuple[Tensor, Tensor], tuple[int | None, int | None]]:
+    size = info.batch_size
+    pairs = ((grad, in_dims[0]), (x, in_dims[1]), (kernel, in_dims[2]))
+    folded = [_fold(tensor, dim, size, channels_last) for tensor, dim in pairs]
+    grads = fftconv_backward(*folded, padding, channels_last, need_x, need_kernel)
+    needs = need_x, need_kernel
+    unfolded = [_unfold(g, size, channels_last) if need else g for g, need in zip(grads, needs, strict=True)]
+    return (unfolded[0], unfolded[1]), (0 if need_x else None, 0 if need_kernel else None)

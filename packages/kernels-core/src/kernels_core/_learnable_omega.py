@@ -1,0 +1,198 @@
+"""SIREN kernels whose first-layer frequencies are learned."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import _check
+from ._bounds import bounded
+from ._embedding import PositionalEmbeddingND, affine_of_axes, at_least_float32
+from ._marks import mark
+from ._multi_omega import BlockFrequencies, Frequencies, frequencies
+from ._siren import SIRENNetworkND
+
+
+class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
+    """First layer `sin(2 * pi * omega_0 * s * (W p + b))` with a learnable scale s per row.
+
+    `W ~ U(-1/D, 1/D)`, `b = 0`. The scale `omega_0_scale` is kept in `[omega_0_scale_min, omega_0_scale_max]` with its
+    gradient alive at the bounds. The product runs in float32 (float64 for float64 weights).
+
+    Args:
+        omega_0: the constant factor of all rows.
+        omega_0_scale_init: initial scale, one number or one per row, within the bounds.
+        omega_0_scale_min, omega_0_scale_max: `0 < min <= max`.
+        apply_lr_scale: mark the projection with `_lr_scale = 1 / (2 * pi * omega_0)`, which `param_groups` honours.
+
+    The other arguments are those of `SIRENPositionalEmbeddingND`.
+
+    Raises:
+        TypeError, ValueError: an argument of the wrong type or out of range.
+
+    Example:
+        >>> layer = LearnableOmegaSIRENPositionalEmbeddingND(1, 4, L_cache=8, omega_0=10.0, omega_0_scale_init=0.5)
+        >>> layer.omega_0_scale.tolist(), layer((8,))[0].shape
+        ([0.5, 0.5, 0.5, 0.5], torch.Size([1, 15, 4]))
+    """
+
+    def __init__(
+        self,
+        data_dim: int,
+        embedding_dim: int,
+        L_cache: int | Sequence[int],
+        omega_0: float,
+        omega_0_scale_init: float | Frequencies = 1.0,
+        omega_0_scale_min: float = 1e-2,
+        omega_0_scale_max: float = 2.0,
+        use_bias: bool = True,
+        apply_lr_scale: bool = False,
+    ) -> None:
+        super().__init__(data_dim, embedding_dim, L_cache, use_bias, rows=embedding_dim)
+        self.omega_0 = _check.positive("omega_0", omega_0)
+        self.omega_0_scale_min = _check.positive("omega_0_scale_min", omega_0_scale_min)
+        self.omega_0_scale_max = _check.positive("omega_0_scale_max", omega_0_scale_max)
+        if self.omega_0_scale_max < self.omega_0_scale_min:
+            raise ValueError(
+                f"`omega_0_scale_max` (={omega_0_scale_max}) must be at least `omega_0_scale_min` (={omega_0_scale_min})"
+            )
+        if isinstance(omega_0_scale_init, (int, float)):
+            omega_0_scale_init = [omega_0_scale_init] * self.embedding_dim
+        scales = frequencies("omega_0_scale_init", omega_0_scale_init, self.embedding_dim)
+        if not all(self.omega_0_scale_min <= scale <= self.omega_0_scale_max for scale in scales):
+            raise ValueError(
+                f"`omega_0_scale_init` must lie in [{omega_0_scale_min}, {omega_0_scale_max}]; "
+                f"got values from {min(scales)} to {max(scales)}"
+            )
+        self.apply_lr_scale = _check.flag("apply_lr_scale", apply_lr_scale)
+        nn.init.uniform_(self.linear.weight, -1 / self.data_dim, 1 / self.data_dim)
+        self.omega_0_scale = nn.Parameter(torch.tensor(scales, dtype=torch.float32))
+        mark(self.parameters(), "_no_weight_decay", True)
+        if self.apply_lr_scale:
+            mark(self.linear.parameters(), "_lr_scale", 1 / (2 * math.pi * self.omega_0))
+
+    def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
+        scale = bounded(at_least_float32(self.omega_0_scale), self.omega_0_scale_min, self.omega_0_scale_max)
+        frequency = (2 * math.pi * self.omega_0 * scale).view(-1, *[1] * self.data_dim)
+        phase = frequency * affine_of_axes(axes, self.linear.weight, self.linear.bias)
+        return phase.sin().to(self.linear.weight.dtype)
+
+    def extra_repr(self) -> str:
+        bounds = f"[{self.omega_0_scale_min:.4g}, {self.omega_0_scale_max:.4g}]"
+        return f"{super().extra_repr()}, omega_0={self.omega_0:.4g}, omega_0_scale in {bounds}"
+
+
+class LearnableOmegaSIRENKernelND(SIRENNetworkND):
+    """`SIRENKernelND` whose first layer is a `LearnableOmegaSIRENPositionalEmbeddingND`.
+
+    Example:
+        >>> kernel = LearnableOmegaSIRENKernelND(out_dim=4, data_dim=1, mlp_hidden_dim=8, num_layers=2,
+        ...     embedding_dim=8, omega_0=10.0, L_cache=16, use_bias=True, apply_lr_scale=True)
+        >>> kernel((16,))[0].shape
+        torch.Size([1, 31, 4])
+    """
+
+    def __init__(
+        self,
+        out_dim: int,
+        data_dim: int,
+        mlp_hidden_dim: int,
+        num_layers: int,
+        embedding_dim: int,
+        omega_0: float,
+        L_cache: int | Sequence[int],
+        use_bias: bool,
+        omega_0_scale_init: float | Frequencies = 1.0,
+        omega_0_scale_min: float = 1e-2,
+        omega_0_scale_max: float = 2.0,
+        hidden_omega_0: float = 1.0,
+        apply_lr_scale: bool = False,
+        film_cfg: Any = None,
+        film_after_pos_embed: bool = False,
+    ) -> None:
+        embedding = LearnableOmegaSIRENPositionalEmbeddingND(
+            data_dim,
+            embedding_dim,
+            L_cache,
+            omega_0,
+            omega_0_scale_init,
+            omega_0_scale_min,
+            omega_0_scale_max,
+            use_bias,
+            apply_lr_scale,
+        )
+        super().__init__(
+            embedding,
+            out_dim=out_dim,
+            mlp_hidden_dim=mlp_hidden_dim,
+            num_layers=num_layers,
+            hidden_omega_0=hidden_omega_0,
+            film_cfg=film_cfg,
+            film_after_pos_embed=film_after_pos_embed,
+        )
+        self.omega_0 = embedding.omega_0
+        self.omega_0_scale_init = omega_0_scale_init
+        self.omega_0_scale_min = embedding.omega_0_scale_min
+        self.omega_0_scale_max = embedding.omega_0_scale_max
+        self.apply_lr_scale = embedding.apply_lr_scale
+
+
+class BlockDiagonalLearnableOmegaSIRENKernelND(LearnableOmegaSIRENKernelND):
+    """`BlockDiagonalMultiOmegaSIRENKernelND` with learnable frequencies.
+
+    The constant factor `omega_0` is the largest block's frequency and the scales start at
+    `omega_0_per_block / max(omega_0_per_block)`, so they must reach down to `omega_0_scale_min` at most.
+
+    Example:
+        >>> kernel = BlockDiagonalLearnableOmegaSIRENKernelND(out_dim=4, data_dim=1, mlp_hidden_dim=8, num_layers=2,
+        ...     embedding_dim=4, L_cache=16, use_bias=True, num_blocks=2, omega_0_min=2.0, omega_0_max=8.0)
+        >>> kernel.omega_0, kernel.positional_embedding.omega_0_scale.tolist()
+        (8.0, [0.25, 0.25, 1.0, 1.0])
+    """
+
+    def __init__(
+        self,
+        out_dim: int,
+        data_dim: int,
+        mlp_hidden_dim: int,
+        num_layers: int,
+        embedding_dim: int,
+        L_cache: int | Sequence[int],
+        use_bias: bool,
+        num_blocks: int = 8,
+        omega_0_min: float = 1.0,
+        omega_0_max: float = 12.0,
+        schedule: str = "linear",
+        off_block_scale: float = 0.1,
+        omega_0_per_block: Frequencies | None = None,
+        omega_0_scale_min: float = 1e-2,
+        omega_0_scale_max: float = 2.0,
+        hidden_omega_0: float = 1.0,
+        apply_lr_scale: bool = False,
+        film_cfg: Any = None,
+        film_after_pos_embed: bool = False,
+    ) -> None:
+        sizes = {"embedding_dim": embedding_dim, "mlp_hidden_dim": mlp_hidden_dim, "out_dim": out_dim}
+        blocks = BlockFrequencies(sizes, num_blocks, omega_0_min, omega_0_max, schedule, off_block_scale, omega_0_per_block)
+        largest = max(blocks.per_block)
+        super().__init__(
+            out_dim=out_dim,
+            data_dim=data_dim,
+            mlp_hidden_dim=mlp_hidden_dim,
+            num_layers=num_layers,
+            embedding_dim=embedding_dim,
+            omega_0=largest,
+            L_cache=L_cache,
+            use_bias=use_bias,
+            omega_0_scale_init=blocks.spread([value / largest for value in blocks.per_block], embedding_dim),
+            omega_0_scale_min=omega_0_scale_min,
+            omega_0_scale_max=omega_0_scale_max,
+            hidden_omega_0=hidden_omega_0,
+            apply_lr_scale=apply_lr_scale,
+            film_cfg=film_cfg,
+            film_after_pos_embed=film_after_pos_embed,
+        )
+        self.omega_0_min, self.omega_0_max, self.schedule = omega_0_min, omega_0_max, schedule
+        blocks.couple_blocks(self)

@@ -1,0 +1,61 @@
+"""Marks on parameters (`_no_weight_decay`, `_weight_decay`, `_lr_scale`) and the optimizer groups made from them."""
+
+import copy
+from collections.abc import Iterable
+from typing import Any, Self
+
+from torch import nn
+
+from . import _check
+
+MARKS = ("_no_weight_decay", "_weight_decay", "_lr_scale")
+
+
+def mark(parameters: Iterable[nn.Parameter], name: str, value: object) -> None:
+    """Set the mark `name` on each parameter."""
+    for parameter in parameters:
+        setattr(parameter, name, value)
+
+
+class MarkedModule(nn.Module):
+    """A module whose parameters keep their marks through `copy.deepcopy`, which drops attributes of parameters."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        replica = type(self).__new__(type(self))
+        memo[id(self)] = replica
+        replica.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        for original, copied in zip(self.parameters(), replica.parameters(), strict=True):
+            for name in MARKS:
+                if hasattr(original, name):
+                    setattr(copied, name, getattr(original, name))
+        return replica
+
+
+def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups for any `torch.optim` optimizer that honour the marks set by this library's modules.
+
+    A parameter marked `_no_weight_decay` gets weight decay 0, one marked `_weight_decay = w` gets `w`, one marked
+    `_lr_scale = s` gets `lr * s`. Frozen parameters are left out; each other parameter appears exactly once.
+
+    Args:
+        module: the model, or any part of it.
+        lr: base learning rate, > 0.
+        weight_decay: weight decay of unmarked parameters, >= 0.
+
+    Returns:
+        A list of `{"params": [...], "lr": float, "weight_decay": float}`, in the order of first appearance.
+
+    Example:
+        >>> groups = param_groups(nn.Linear(3, 2), lr=1e-3, weight_decay=0.05)
+        >>> [(len(g["params"]), g["lr"], g["weight_decay"]) for g in groups]
+        [(2, 0.001, 0.05)]
+    """
+    lr = _check.positive("lr", lr)
+    weight_decay = 0.0 if weight_decay == 0 else _check.positive("weight_decay", weight_decay)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in module.parameters():
+        if not parameter.requires_grad:
+            continue
+        decay = 0.0 if getattr(parameter, "_no_weight_decay", False) else getattr(parameter, "_weight_decay", weight_decay)
+        groups.setdefault((lr * getattr(parameter, "_lr_scale", 1.0), decay), []).append(parameter)
+    return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]

@@ -1,0 +1,90 @@
+"""Kernels from random Fourier features: frozen frequencies under a trained network."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import _check
+from ._embedding import PositionalEmbeddingND, affine_of_axes
+from ._lazy import instantiate
+from ._siren import ImplicitKernelND
+
+
+class RandomFourierPositionalEmbeddingND(PositionalEmbeddingND):
+    """Frozen features `[cos(W p + b), sin(W p + b)]`, `W ~ N(0, (2 * pi * omega_0)^2)`, `b = 0`.
+
+    Rahimi and Recht 2007; Tancik et al. 2020, arXiv:2006.10739. Parameters have `requires_grad=False`. `embedding_dim`
+    must be even; the other arguments and the shapes are those of `SIRENPositionalEmbeddingND`.
+
+    Example:
+        >>> RandomFourierPositionalEmbeddingND(2, 16, L_cache=8, omega_0=1.0)((8, 8))[0].shape
+        torch.Size([1, 15, 15, 16])
+    """
+
+    def __init__(
+        self, data_dim: int, embedding_dim: int, L_cache: int | Sequence[int], omega_0: float, use_bias: bool = True
+    ) -> None:
+        if _check.integer("embedding_dim", embedding_dim, 2) % 2:
+            raise ValueError(f"`embedding_dim` must be even (cosines and sines in pairs), got {embedding_dim}")
+        super().__init__(data_dim, embedding_dim, L_cache, use_bias, rows=embedding_dim // 2)
+        self.omega_0 = _check.positive("omega_0", omega_0)
+        nn.init.normal_(self.linear.weight, std=2 * math.pi * self.omega_0)
+        self.linear.requires_grad_(False)
+
+    def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
+        phase = affine_of_axes(axes, self.linear.weight, self.linear.bias)
+        return torch.cat([phase.cos(), phase.sin()]).to(self.linear.weight.dtype)
+
+
+class RandomFourierKernelND(ImplicitKernelND):
+    """A convolution kernel as a multilayer perceptron on random Fourier features of position.
+
+    Args:
+        nonlinear_cfg: builds the nonlinearity after each hidden layer; anything that `instantiate` takes.
+        init_method: `init_method(width)(weight)` initialises every weight in place; None keeps PyTorch's default.
+
+    The other arguments are those of `SIRENKernelND`, `num_layers` counting the embedding; `conditioning` is ignored.
+
+    Example:
+        >>> kernel = RandomFourierKernelND(out_dim=4, data_dim=1, mlp_hidden_dim=8, num_layers=3, embedding_dim=8,
+        ...     omega_0=1.0, L_cache=16, use_bias=True, nonlinear_cfg=nn.GELU)
+        >>> kernel((16,))[0].shape, len(kernel.kernel_network)
+        (torch.Size([1, 31, 4]), 4)
+    """
+
+    def __init__(
+        self,
+        out_dim: int,
+        data_dim: int,
+        mlp_hidden_dim: int,
+        num_layers: int,
+        embedding_dim: int,
+        omega_0: float,
+        L_cache: int | Sequence[int],
+        use_bias: bool,
+        nonlinear_cfg: Any,
+        init_method: Callable[[int], Callable[[Tensor], Any]] | None = None,
+    ) -> None:
+        embedding = RandomFourierPositionalEmbeddingND(data_dim, embedding_dim, L_cache, omega_0, use_bias)
+        super().__init__(embedding, out_dim, mlp_hidden_dim, num_layers)
+        self.omega_0 = embedding.omega_0
+        self.kernel_network = nn.Sequential()
+        fan_in = self.embedding_dim
+        for _ in range(self.num_layers - 1):
+            self.kernel_network.append(nn.Linear(fan_in, self.mlp_hidden_dim, bias=self.use_bias))
+            self.kernel_network.append(instantiate(nonlinear_cfg))
+            fan_in = self.mlp_hidden_dim
+        self.out_linear = nn.Linear(self.mlp_hidden_dim, self.out_dim, bias=self.use_bias)
+        if init_method is not None:
+            with torch.no_grad():
+                for linear in [*self.kernel_network, self.out_linear]:
+                    if isinstance(linear, nn.Linear):
+                        init_method(linear.out_features)(linear.weight)
+        self._scale_readout(self.out_linear)
+
+    def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
+        features = self.positional_embedding.evaluate(axes).movedim(0, -1)
+        return self.out_linear(self.kernel_network(features)).movedim(-1, 0).unsqueeze(0)  # type: ignore[no-any-return]

@@ -1,0 +1,246 @@
+"""SIREN networks that generate convolution kernels."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import _check
+from ._coordinates import coordinate_grid
+from ._embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
+from ._lazy import instantiate
+from ._marks import MarkedModule, mark
+
+
+class ImplicitKernelND(MarkedModule):
+    """Base of all kernels that are functions of position; subclass it and write `evaluate` to make your own.
+
+    Attributes:
+        positional_embedding: the first layer, which also knows the geometry.
+        film_generator: a module from conditioning to `(gamma, beta)` pairs, or None.
+    """
+
+    film_generator: nn.Module | None = None
+
+    def __init__(self, positional_embedding: PositionalEmbeddingND, out_dim: int, mlp_hidden_dim: int, num_layers: int) -> None:
+        super().__init__()
+        self.out_dim = _check.integer("out_dim", out_dim, 1)
+        self.mlp_hidden_dim = _check.integer("mlp_hidden_dim", mlp_hidden_dim, 1)
+        self.num_layers = _check.integer("num_layers", num_layers, 2)
+        self.data_dim = positional_embedding.data_dim
+        self.embedding_dim = positional_embedding.embedding_dim
+        self.L_cache = positional_embedding.L_cache
+        self.L_cache_per_axis = positional_embedding.L_cache_per_axis
+        self.use_bias = positional_embedding.use_bias
+        self.positional_embedding = positional_embedding
+
+    def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
+        """The kernel `[1|B, out_dim, *sizes]` on the product grid of float32 per-axis coordinates."""
+        raise NotImplementedError
+
+    def forward(self, seq_lens: Sequence[int], conditioning: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`(kernel [1|B, *grid, out_dim], grid [1, *grid, data_dim])` with `2 * L_d - 1` points on axis d.
+
+        Args:
+            seq_lens: one length `L_d >= 1` per axis.
+            conditioning: `[B, ...]` for the FiLM generator; None gives the plain kernel, batch 1. Ignored without one.
+        """
+        axes = self.positional_embedding.axes(seq_lens)
+        return self.evaluate(axes, conditioning).movedim(1, -1), coordinate_grid(axes)
+
+    def flop_count(self, grid_lens: Sequence[int], inference: bool = False) -> int:
+        """Operations to generate one kernel on `prod(2 * L_d - 1)` points; 0 for a constant kernel at inference."""
+        if inference and self.film_generator is None:
+            return 0
+        points = math.prod(2 * length - 1 for length in grid_lens)
+        width = self.mlp_hidden_dim
+        inner = self.embedding_dim * width + (self.num_layers - 2) * width * width
+        flops = points * self.embedding_dim * (2 * self.data_dim + 1)
+        flops += points * (2 * inner + (self.num_layers - 1) * width)
+        flops += 2 * points * width * self.out_dim
+        return flops
+
+    @torch.no_grad()
+    def _scale_readout(self, readout: nn.Linear) -> None:
+        """Wang initialisation: kernel energy independent of resolution (CKConv, arXiv:2102.02611)."""
+        readout.weight *= math.sqrt(1 / math.prod(self.L_cache_per_axis))
+
+    def extra_repr(self) -> str:
+        return (
+            f"out_dim={self.out_dim}, data_dim={self.data_dim}, mlp_hidden_dim={self.mlp_hidden_dim}, "
+            f"num_layers={self.num_layers}, L_cache={self.L_cache}"
+        )
+
+
+class SIRENNetworkND(ImplicitKernelND):
+    """The part that all SIREN kernels share: sine layers, FiLM and readout over any first layer."""
+
+    def __init__(
+        self,
+        positional_embedding: PositionalEmbeddingND,
+        *,
+        out_dim: int,
+        mlp_hidden_dim: int,
+        num_layers: int,
+        hidden_omega_0: float,
+        film_cfg: Any,
+        film_after_pos_embed: bool,
+    ) -> None:
+        super().__init__(positional_embedding, out_dim, mlp_hidden_dim, num_layers)
+        self.hidden_omega_0 = _check.positive("hidden_omega_0", hidden_omega_0)
+        self._film_cfg = None if isinstance(film_cfg, nn.Module) else film_cfg
+        self.film_after_pos_embed = _check.flag("film_after_pos_embed", film_after_pos_embed)
+        widths = [self.embedding_dim, *[self.mlp_hidden_dim] * (self.num_layers - 1)]
+        self.hidden_linears = nn.ModuleList(
+            _siren_linear(fan_in, fan_out, self.use_bias) for fan_in, fan_out in zip(widths, widths[1:], strict=False)
+        )
+        self.out_linear = _siren_linear(self.mlp_hidden_dim, self.out_dim, self.use_bias)
+        self._scale_readout(self.out_linear)
+        mark(self.hidden_linears.parameters(), "_no_weight_decay", True)
+        if self.out_linear.bias is not None:
+            mark([self.out_linear.bias], "_no_weight_decay", True)
+        self.num_film_layers = len(self.hidden_linears)
+        self.film_generator = None if film_cfg is None else self._build_film(film_cfg)
+
+    @property
+    def film_cfg(self) -> Any:
+        """The constructor's argument; a module given there is the generator itself."""
+        return self.film_generator if self._film_cfg is None else self._film_cfg
+
+    def _build_film(self, film_cfg: Any) -> nn.Module:
+        if self.film_after_pos_embed and self.embedding_dim != self.mlp_hidden_dim:
+            raise ValueError(
+                f"`film_after_pos_embed=True` needs `embedding_dim` (={self.embedding_dim}) equal to "
+                f"`mlp_hidden_dim` (={self.mlp_hidden_dim})"
+            )
+        generator = instantiate(film_cfg)
+        if not isinstance(generator, nn.Module):
+            raise TypeError(f"`film_cfg` must build an nn.Module, got {type(generator).__name__}")
+        self._check_film("num_film_layers", getattr(generator, "num_film_layers", self._modulations), self._modulations)
+        width = getattr(generator, "kernel_hidden_dim", self.mlp_hidden_dim)
+        self._check_film("kernel_hidden_dim", width, self.mlp_hidden_dim)
+        return generator
+
+    @property
+    def _modulations(self) -> int:
+        return len(self.hidden_linears) + self.film_after_pos_embed
+
+    def _check_film(self, what: str, given: object, needed: int) -> None:
+        if given != needed:
+            raise ValueError(
+                f"the FiLM generator has {what}={given}, but this kernel needs {needed} (num_layers={self.num_layers}, "
+                f"mlp_hidden_dim={self.mlp_hidden_dim}, film_after_pos_embed={self.film_after_pos_embed})"
+            )
+
+    def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
+        # Features stay one matrix [width, points] until the first modulation gives them a batch axis, so the layers
+        # before it are computed once and not once per sample.
+        modulations: list[tuple[Tensor, Tensor] | None] = [None] * (len(self.hidden_linears) + 1)
+        if conditioning is not None and self.film_generator is not None:
+            pairs = list(self.film_generator(conditioning))
+            self._check_film("num_film_layers", len(pairs), self._modulations)
+            modulations = pairs if self.film_after_pos_embed else [None, *pairs]
+        h = self.positional_embedding.evaluate(axes)
+        sizes = h.shape[1:]
+        h = _modulate(h.flatten(1), modulations[0])
+        for linear, modulation in zip(self.hidden_linears, modulations[1:], strict=True):
+            h = _modulate(_affine(h, linear).sin(), modulation)
+        kernel = _affine(h, self.out_linear).unflatten(-1, sizes)
+        return kernel if kernel.ndim == len(axes) + 2 else kernel.unsqueeze(0)
+
+    def flop_count(self, grid_lens: Sequence[int], inference: bool = False) -> int:
+        """As the base class; with a generator plus its own `flop_count()` and `2 * points * width` per modulation."""
+        flops = super().flop_count(grid_lens, inference)
+        if self.film_generator is not None:
+            points = math.prod(2 * length - 1 for length in grid_lens)
+            flops += self.film_generator.flop_count() + self._modulations * 2 * points * self.mlp_hidden_dim  # type: ignore[operator]
+        return flops
+
+
+class SIRENKernelND(SIRENNetworkND):
+    """A convolution kernel as a SIREN of position, optionally modulated per sample by FiLM.
+
+    `h_0 = sin(W_0 p + b_0)`, `h_i = sin(W_i h_{i-1} + b_i)` for `i = 1 .. num_layers - 1`, `k(p) = W_out h + b_out`.
+    Weights carry the frequency (`siren_bound`); the readout is scaled by `sqrt(1 / prod(L_cache))` so that the
+    initial kernel energy does not depend on resolution. With FiLM, `h_i <- gamma_i * h_i + beta_i` after each sine.
+    Sitzmann et al. 2020, arXiv:2006.09661; Romero et al. 2022, arXiv:2102.02611; Perez et al. 2018, arXiv:1709.07871.
+
+    Args:
+        out_dim: channels of the kernel.
+        data_dim: number of axes D.
+        mlp_hidden_dim: width of the hidden layers.
+        num_layers: sine layers, the first included, >= 2.
+        embedding_dim: width of the first layer.
+        omega_0: frequency scale of the first layer.
+        L_cache: length at which an axis runs from -1 to 1; an int, or one per axis, each >= 2.
+        use_bias: whether the linear layers have biases (zero at init).
+        hidden_omega_0: frequency of the hidden layers; it cancels between bound and scale.
+        film_cfg: builds the FiLM generator: a `LazyConfig`, `functools.partial`, `_target_` mapping or `nn.Module`.
+        film_after_pos_embed: modulate the first layer too; needs `embedding_dim == mlp_hidden_dim`.
+
+    Shapes:
+        `forward(seq_lens, conditioning=None)` returns the kernel `[1|B, *(2 L_d - 1), out_dim]` and the float32 grid
+        `[1, *(2 L_d - 1), D]`; `evaluate(axes)` returns the kernel `[1|B, out_dim, *sizes]`.
+
+    Raises:
+        TypeError, ValueError: an argument of the wrong type or out of range, or a generator whose number of layers or
+            width does not fit (both numbers are told).
+
+    Example:
+        >>> kernel, grid = SIRENKernelND(out_dim=4, data_dim=2, mlp_hidden_dim=16, num_layers=3, embedding_dim=16,
+        ...     omega_0=10.0, L_cache=8, use_bias=True)((8, 8))
+        >>> kernel.shape, grid.shape
+        (torch.Size([1, 15, 15, 4]), torch.Size([1, 15, 15, 2]))
+    """
+
+    def __init__(
+        self,
+        out_dim: int,
+        data_dim: int,
+        mlp_hidden_dim: int,
+        num_layers: int,
+        embedding_dim: int,
+        omega_0: float,
+        L_cache: int | Sequence[int],
+        use_bias: bool,
+        hidden_omega_0: float = 1.0,
+        film_cfg: Any = None,
+        film_after_pos_embed: bool = False,
+    ) -> None:
+        super().__init__(
+            SIRENPositionalEmbeddingND(data_dim, embedding_dim, L_cache, omega_0, use_bias),
+            out_dim=out_dim,
+            mlp_hidden_dim=mlp_hidden_dim,
+            num_layers=num_layers,
+            hidden_omega_0=hidden_omega_0,
+            film_cfg=film_cfg,
+            film_after_pos_embed=film_after_pos_embed,
+        )
+        self.omega_0 = omega_0
+
+
+def _siren_linear(fan_in: int, fan_out: int, use_bias: bool) -> nn.Linear:
+    linear = nn.Linear(fan_in, fan_out, bias=use_bias)
+    bound = siren_bound(fan_in)
+    nn.init.uniform_(linear.weight, -bound, bound)
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)
+    return linear
+
+
+def _affine(h: Tensor, linear: Any) -> Tensor:
+    """`W h + b` over features-first matrices: `h` is `[in, points]` or `[B, in, points]`."""
+    weight, bias = linear.weight, linear.bias
+    if h.ndim == 2:
+        return torch.mm(weight, h) if bias is None else torch.addmm(bias[:, None], weight, h)
+    weight = weight.expand(h.shape[0], -1, -1)
+    return torch.bmm(weight, h) if bias is None else torch.baddbmm(bias[None, :, None], weight, h)
+
+
+def _modulate(h: Tensor, modulation: tuple[Tensor, Tensor] | None) -> Tensor:
+    if modulation is None:
+        return h
+    gamma, beta = modulation
+    return gamma[..., None] * h + beta[..., None]

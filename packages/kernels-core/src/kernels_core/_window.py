@@ -1,0 +1,227 @@
+"""Windows: learnable or fixed masks that localise a kernel around its origin.
+
+Every window is a product over axes, so `axis_window` on one axis is all that a window has to define.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from . import _check
+from ._bounds import bounded
+from ._embedding import at_least_float32
+from ._marks import MarkedModule, mark
+
+
+def exponential_window(position: Tensor, rate: Tensor) -> Tensor:
+    """`exp(-|p| * |rate|)`, the arguments broadcast.
+
+    Example:
+        >>> exponential_window(torch.tensor([0.0, 1.0]), torch.tensor(math.log(2.0)))
+        tensor([1.0000, 0.5000])
+    """
+    return torch.exp(-position.abs() * rate.abs())
+
+
+def gaussian_window(position: Tensor, std: Tensor) -> Tensor:
+    """`exp(-(p / std)^2 / 2)`, the arguments broadcast.
+
+    Example:
+        >>> gaussian_window(torch.tensor([0.0, 1.0]), torch.tensor(1.0))
+        tensor([1.0000, 0.6065])
+    """
+    return torch.exp(-0.5 * (position / std).square())
+
+
+def std_from_attenuation(attenuation: float, position: float) -> float:
+    """The std of the Gaussian window that is `attenuation` at `position`: `p * sqrt(-1 / (2 ln a))`.
+
+    Example:
+        >>> round(std_from_attenuation(0.1, 1.0), 4)
+        0.466
+    """
+    return position * math.sqrt(-0.5 / math.log(attenuation))
+
+
+class ModulationND(MarkedModule):
+    """Base of the windows: `forward(grid, x)` multiplies `x` by a mask in [0, 1] that is 1 at the origin.
+
+    Subclasses define `axis_window`; the mask is its product over axes.
+    """
+
+    def __init__(self, data_dim: int, num_channels: int) -> None:
+        super().__init__()
+        self.data_dim = _check.integer("data_dim", data_dim, 1)
+        self.num_channels = _check.integer("num_channels", num_channels, 1)
+
+    def axis_window(self, axis: int, position: Tensor) -> Tensor:
+        """The mask along one axis, `[..., C]` for float32 positions `[..., 1]`."""
+        raise NotImplementedError
+
+    def window(self, axes: Sequence[Tensor], kernel: Tensor) -> Tensor:
+        """`kernel [1|B, C, *sizes]` times the mask on the product grid of per-axis coordinates: only tables needed."""
+        for axis, positions in enumerate(axes):
+            table = self.axis_window(axis, positions[:, None]).mT
+            along = (slice(None), *[None] * axis, slice(None), *[None] * (len(axes) - 1 - axis))
+            kernel = kernel * table[along].to(kernel.dtype)
+        return kernel
+
+    def forward(self, grid: Tensor, x: Tensor) -> Tensor:
+        """`x [B, *grid, C]` times the mask at `grid [1, *grid, D]`; same shape and dtype.
+
+        Raises:
+            AssertionError: `grid` is not float32.
+            ValueError: a last dimension that is not `data_dim` or `num_channels`.
+        """
+        if grid.dtype != torch.float32:
+            raise AssertionError(f"`grid` must be float32, because lower precision merges neighbours; got {grid.dtype}")
+        if grid.shape[-1] != self.data_dim or x.shape[-1] != self.num_channels:
+            raise ValueError(
+                f"`grid` must be [1, *grid, {self.data_dim}] and `x` [B, *grid, {self.num_channels}]; "
+                f"got {tuple(grid.shape)} and {tuple(x.shape)}"
+            )
+        mask = self.axis_window(0, grid[..., :1])
+        for axis in range(1, self.data_dim):
+            mask = mask * self.axis_window(axis, grid[..., axis : axis + 1])
+        return x * mask.to(x.dtype)
+
+
+class ExponentialModulationND(ModulationND):
+    """Exponential window `prod_d exp(-|p_d| * |w_{d,c}|)` with fixed rates.
+
+    `weight [D, C]` holds, on every axis, a linear ramp over channels from slow to fast, divided by D. It is in the
+    `state_dict` but not trained.
+
+    Args:
+        data_dim: number of axes D.
+        num_channels: channels C of the kernel.
+        fast_decay_pct, slow_decay_pct: rates at position 1 on the diagonal: 13.81 leaves 1e-6 there, 2.3 a tenth.
+
+    Raises:
+        TypeError, ValueError: an argument of the wrong type or out of range.
+
+    Example:
+        >>> ExponentialModulationND(2, 3).weight[0]
+        tensor([1.1500, 4.0275, 6.9050])
+    """
+
+    def __init__(
+        self, data_dim: int, num_channels: int, fast_decay_pct: float = 13.81, slow_decay_pct: float = 2.3
+    ) -> None:
+        super().__init__(data_dim, num_channels)
+        self.fast_decay_pct = _check.positive("fast_decay_pct", fast_decay_pct)
+        self.slow_decay_pct = _check.positive("slow_decay_pct", slow_decay_pct)
+        ramp = torch.linspace(self.slow_decay_pct, self.fast_decay_pct, self.num_channels) / self.data_dim
+        self.weight = nn.Parameter(ramp.repeat(self.data_dim, 1), requires_grad=False)
+        mark(self.parameters(), "_no_weight_decay", True)
+
+    def axis_window(self, axis: int, position: Tensor) -> Tensor:
+        return exponential_window(position, at_least_float32(self.weight[axis]))
+
+    def extra_repr(self) -> str:
+        rates = f"fast_decay_pct={self.fast_decay_pct}, slow_decay_pct={self.slow_decay_pct}"
+        return f"data_dim={self.data_dim}, num_channels={self.num_channels}, {rates}"
+
+
+class GaussianModulationND(ModulationND):
+    """Gaussian window `exp(-sum_d (p_d / std_{d,c})^2 / 2)` with a learnable std per axis and channel.
+
+    The std stays in `[min_std, max_std]`: at `min_std` the 1-D window has fallen to `min_attenuation_at_step` one grid
+    step `2 / (grid_size - 1)` away, at `max_std` to `max_attenuation_at_limit` at position 1. It starts, per axis, as a
+    log-spaced ramp over channels from `min_std * extent` to `0.466 * extent` (a tenth at position 1), both clamped.
+
+    Args:
+        data_dim: number of axes D.
+        num_channels: channels C of the kernel.
+        grid_size: points per axis of the grid over [-1, 1], >= 2. `CKConvND` fills it in.
+        min_attenuation_at_step, max_attenuation_at_limit: in (0, 1).
+        init_extent: positive; one value or one per axis.
+        parametrization: what `std_param [D, C]` holds: the std (`"direct"`), its logarithm (`"log"`) or its inverse
+            softplus (`"softplus"`).
+
+    Raises:
+        TypeError, ValueError: an argument of the wrong type or out of range.
+
+    Example:
+        >>> window = GaussianModulationND(1, 2, grid_size=31)
+        >>> round(window.min_std, 4), round(window.max_std, 4), window.std()[0, 1].item() < 0.47
+        (0.0311, 3.1222, True)
+    """
+
+    def __init__(
+        self,
+        data_dim: int,
+        num_channels: int,
+        grid_size: int,
+        min_attenuation_at_step: float = 0.1,
+        max_attenuation_at_limit: float = 0.95,
+        init_extent: float | Sequence[float] = 1.0,
+        parametrization: str = "direct",
+    ) -> None:
+        super().__init__(data_dim, num_channels)
+        self.grid_size = _check.integer("grid_size", grid_size, 2)
+        self.min_attenuation_at_step = _attenuation("min_attenuation_at_step", min_attenuation_at_step)
+        self.max_attenuation_at_limit = _attenuation("max_attenuation_at_limit", max_attenuation_at_limit)
+        self.init_extent = _check.per_axis("init_extent", init_extent, self.data_dim, _check.positive)
+        self.parametrization = _check.choice("parametrization", parametrization, ("direct", "log", "softplus"))
+        self.min_std = std_from_attenuation(self.min_attenuation_at_step, 2 / (self.grid_size - 1))
+        self.max_std = std_from_attenuation(self.max_attenuation_at_limit, 1.0)
+        if self.min_std > self.max_std:
+            raise ValueError(
+                f"`min_attenuation_at_step` (={min_attenuation_at_step}) with `grid_size` (={grid_size}) gives a minimal "
+                f"std of {self.min_std:.4g}, above the {self.max_std:.4g} of `max_attenuation_at_limit` "
+                f"(={max_attenuation_at_limit})"
+            )
+        std = torch.stack([self._initial_std(extent) for extent in self.init_extent])
+        if parametrization == "log":
+            std = std.log()
+        elif parametrization == "softplus":
+            std = std.expm1().log()
+        self.std_param = nn.Parameter(std.float())
+        mark(self.parameters(), "_no_weight_decay", True)
+
+    def _initial_std(self, extent: float) -> Tensor:
+        ends = (self.min_std * extent, std_from_attenuation(0.1, 1.0) * extent)
+        low, high = (min(max(end, self.min_std), self.max_std) for end in ends)
+        return torch.linspace(math.log(low), math.log(high), self.num_channels, dtype=torch.float64).exp()
+
+    def std(self) -> Tensor:
+        """The std `[D, C]` in use, in at least float32 and within `[min_std, max_std]`."""
+        std = at_least_float32(self.std_param)
+        if self.parametrization == "log":
+            std = std.exp()
+        elif self.parametrization == "softplus":
+            std = nn.functional.softplus(std)
+        return bounded(std, self.min_std, self.max_std)
+
+    def axis_window(self, axis: int, position: Tensor) -> Tensor:
+        return gaussian_window(position, self.std()[axis])
+
+    def extra_repr(self) -> str:
+        return (
+            f"data_dim={self.data_dim}, num_channels={self.num_channels}, grid_size={self.grid_size}, "
+            f"std in [{self.min_std:.4g}, {self.max_std:.4g}], parametrization={self.parametrization!r}"
+        )
+
+
+class BlockAlignedGaussianModulationND(GaussianModulationND):
+    """`GaussianModulationND` with the channel order of the stds reversed: channel 0 is the widest.
+
+    So the widest windows meet the blocks of the lowest frequency of `BlockDiagonalMultiOmegaSIRENKernelND`.
+
+    Example:
+        >>> std = BlockAlignedGaussianModulationND(1, 8, grid_size=31).std()[0]
+        >>> bool((std.diff() < 0).all())
+        True
+    """
+
+    def _initial_std(self, extent: float) -> Tensor:
+        return super()._initial_std(extent).flip(0)
+
+
+def _attenuation(name: str, value: float) -> float:
+    if _check.positive(name, value) >= 1:
+        raise ValueError(f"`{name}` must be in (0, 1), got {value!r}")
+    return float(value)

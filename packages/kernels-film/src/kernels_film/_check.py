@@ -1,0 +1,36 @@
+"""Checks that name the argument, what it got and what it takes."""
+
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def integer(name: str, value: Any) -> int:
+    """`value` as an int of at least 1."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        result = operator.index(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be an int >= 1, got {value!r} ({type(value).__name__})") from None
+    if result < 1:
+        raise ValueError(f"`{name}` must be an int >= 1, got {value!r}")
+    return result
+
+
+def shape(name: str, tensor: Tensor, expected: tuple[str | int, ...], weight: Tensor) -> None:
+    """`tensor` has the expected shape (letters stand for any size) and can meet `weight` in a product."""
+    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+        got = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise TypeError(f"`{name}` must be a floating-point tensor, got {got}")
+    fits = tensor.ndim == len(expected) and all(
+        isinstance(size, str) or given == size for given, size in zip(tensor.shape, expected, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"`{name}` must be [{', '.join(map(str, expected))}], got {list(tensor.shape)}")
+    if tensor.device != weight.device:
+        raise ValueError(f"`{name}` is on {tensor.device}, but this module is on {weight.device}")
+    if tensor.dtype != weight.dtype and not torch.is_autocast_enabled(tensor.device.type):
+        raise TypeError(f"`{name}` is {tensor.dtype}, but this module is {weight.dtype}: convert one of them")
