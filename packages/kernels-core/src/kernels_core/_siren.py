@@ -22,7 +22,7 @@ class ImplicitKernelND(MarkedModule):
         film_generator: a module from conditioning to `(gamma, beta)` pairs, or None.
     """
 
-    film_generator: nn.Module | None = None
+    film_generator: nn.Module | None
 
     def __init__(self, positional_embedding: PositionalEmbeddingND, out_dim: int, mlp_hidden_dim: int, num_layers: int) -> None:
         super().__init__()
@@ -35,6 +35,7 @@ class ImplicitKernelND(MarkedModule):
         self.L_cache_per_axis = positional_embedding.L_cache_per_axis
         self.use_bias = positional_embedding.use_bias
         self.positional_embedding = positional_embedding
+        self.film_generator = None
 
     def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
         """The kernel `[1|B, out_dim, *sizes]` on the product grid of float32 per-axis coordinates."""

@@ -1,0 +1,48 @@
+"""The command line: `kernels-bench`, or `python -m kernels_bench`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ._output import prepare_folder
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+Out = Annotated[Path, typer.Option(help="Folder for the report; created if need be.")]
+
+
+@app.callback()
+def main() -> None:
+    """Demo, benchmarks and spectral studies of implicit convolution kernels."""
+
+
+@app.command()
+def demo(
+    out: Out = Path("kernels-report"),
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, max=1000, help="Passes over the training images.")] = 30,
+) -> None:
+    """Train on real data and write report.html, in a few minutes."""
+    console, errors = Console(), Console(stderr=True)
+    try:
+        folder = prepare_folder(out)
+    except OSError as error:
+        errors.print(f"Cannot write to --out {out}: {error.strerror or error}", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    from .demo import run_demo
+    from .demo._step import Settings
+
+    try:
+        report = run_demo(folder, Settings(seed=seed, epochs=epochs), console)
+    except KeyboardInterrupt:
+        errors.print("Interrupted; files that were there before are as they were.")
+        raise typer.Exit(130) from None
+    except ModuleNotFoundError as error:
+        errors.print(str(error), markup=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    console.print(f"Report: {report}", markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,35 @@
+"""What a result was made with, so that another can be compared with it."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("kernels-bench", "kernels-core", "kernels-film", "torch", "numpy", "scikit-learn")
+
+
+def environment() -> dict[str, str]:
+    """Date, machine and versions of the packages that are installed."""
+    facts = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "platform": platform.platform(terse=True),
+        "cpu": _cpu(),
+        "cores": str(os.cpu_count()),
+        "python": platform.python_version(),
+    }
+    for package in PACKAGES:
+        try:
+            facts[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return facts
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,63 @@
+"""The demo: real data, from training to a report, in one command."""
+
+import importlib.util
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from .._progress import track
+from ._report import write_report
+from ._step import Outcome, Progress, Settings, Step
+
+
+def _classify(settings: Settings, progress: Progress) -> Outcome:
+    from ._classify_step import run
+
+    return run(settings, progress)
+
+
+STEPS: Sequence[Step] = (
+    Step(
+        title="Classifying digits with continuous kernels",
+        text=(
+            "Two small image classifiers made of CKConvND layers learn scikit-learn's handwritten digits: 1347 images of 8 x 8 "
+            "pixels to train on, 450 to test on. In one the kernels are fixed after training; in the other a few registers "
+            "gather what is in the image, and FiLM turns that into kernels made for it."
+        ),
+        extra="torch",
+        needs=("torch", "kernels_core", "kernels_film"),
+        run=_classify,
+    ),
+)
+
+
+def run_demo(folder: Path, settings: Settings, console: Console) -> Path:
+    """Run every step whose extra is installed, show its table, and write the report into `folder`.
+
+    Raises:
+        ModuleNotFoundError: no step can run.
+    """
+    start = time.perf_counter()
+    outcomes, skipped = [], []
+    for step in STEPS:
+        if any(importlib.util.find_spec(module) is None for module in step.needs):
+            skipped.append(step)
+            console.print(f"Skipping '{step.title}': needs pip install \"kernels-bench[{step.extra}]\"", markup=False)
+            continue
+        with track(console, step.title) as progress:
+            outcome = step.run(settings, progress)
+        outcomes.append((step, outcome))
+        header, rows = outcome.table
+        table = Table(*header)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    if not outcomes:
+        raise ModuleNotFoundError(
+            "no step of the demo can run: install at least one of "
+            + ", ".join(sorted({f'"kernels-bench[{step.extra}]"' for step in STEPS}))
+        )
+    return write_report(folder, settings, outcomes, skipped, time.perf_counter() - start)
