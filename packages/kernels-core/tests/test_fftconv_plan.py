@@ -1,0 +1,98 @@
+"""Transform lengths and alignment, by brute force."""
+
+import pytest
+from fftconv_cases import PADDINGS, most_taps
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernels_core._fftconv_plan import AxisPlan, fast_length, kernel_centre, plan_axes, plan_axis
+
+
+def is_fast(length: int) -> bool:
+    for prime in (2, 3, 5):
+        while length % prime == 0:
+            length //= prime
+    return length == 1
+
+
+def aliases(length: int, signal: int, lags: range) -> bool:
+    """Whether a transform of this length takes some tap for one of another lag at any of the samples kept."""
+    distances = range(1 - signal, signal)
+    return any(distance != lag and (distance - lag) % length == 0 for distance in distances for lag in lags)
+
+
+def lags_of(plan: AxisPlan) -> range:
+    return range(-plan.centre, plan.taps - plan.centre)
+
+
+def test_fast_length_is_the_next_even_product_of_2_3_and_5() -> None:
+    candidates = iter([length for length in range(2, 5000, 2) if is_fast(length)])
+    expected = next(candidates)
+    for minimum in range(1, 4800):
+        while expected < minimum:
+            expected = next(candidates)
+        assert fast_length(minimum) == expected
+
+
+@given(st.integers(1, 10**9))
+@settings(deadline=None, database=None)
+def test_fast_length_at_any_scale(minimum: int) -> None:
+    length = fast_length(minimum)
+    assert length >= minimum
+    assert length % 2 == 0
+    assert is_fast(length)
+    # 2^a 3^b 5^c are dense: no more than this is ever transformed in vain.
+    assert length <= max(2, 2 * minimum - 1)
+
+
+@pytest.mark.parametrize("length", [2**30, 2**29 * 3, 2**31 * 5, 2 * 3**18, 2 * 5**13, 2**40])
+def test_fast_length_keeps_fast_lengths(length: int) -> None:
+    assert fast_length(length) == length
+    assert fast_length(length - 1) == length
+
+
+@pytest.mark.parametrize(
+    ("taps", "padding", "centre"),
+    [
+        (1, "zero", 0),
+        (2, "zero", 1),
+        (5, "zero", 2),
+        (6, "circular", 3),
+        (7, "circular", 3),
+        (1, "causal", 0),
+        (8, "causal", 0),
+    ],
+)
+def test_kernel_centre(taps: int, padding: str, centre: int) -> None:
+    assert kernel_centre(taps, padding) == centre
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("signal", range(1, 13))
+def test_axis_keeps_every_lag_apart_in_the_shortest_fast_transform(signal: int, padding: str) -> None:
+    for taps in range(1, most_taps(signal, padding) + 1):
+        plan = plan_axis(signal, taps, padding)
+        assert plan.signal == signal
+        assert plan.centre == kernel_centre(plan.taps, padding)
+        if padding == "circular":
+            assert (plan.taps, plan.length) == (taps, signal)
+            continue
+        assert plan.taps == (min(taps, signal) if padding == "causal" else taps)
+        needed = next(length for length in range(signal, 4 * signal + 1) if not aliases(length, signal, lags_of(plan)))
+        # One sample more than needed where the far tap of a kernel of 2N taps meets no sample at all.
+        assert fast_length(needed) <= plan.length <= fast_length(needed + 1)
+        assert not aliases(plan.length, signal, lags_of(plan))
+        assert plan.length >= plan.taps
+
+
+def test_axes_are_planned_each_on_its_own() -> None:
+    sizes = (5, 8, 7), (10, 8, 14), ("zero", "circular", "causal")
+    assert plan_axes(*sizes) == tuple(plan_axis(*axis) for axis in zip(*sizes, strict=True))
+    with pytest.raises(ValueError, match="zip"):
+        plan_axes((5, 8), (3,), ("zero",))
+
+
+def test_plans_are_values() -> None:
+    plan = plan_axis(5, 3, "zero")
+    assert hash(plan) == hash(plan_axis(5, 3, "zero"))
+    with pytest.raises(AttributeError):
+        plan.length = 1  # type: ignore[misc]
