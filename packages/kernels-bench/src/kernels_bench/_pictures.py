@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+from cycler import cycler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of one rendering; `lines` go from the first to the last series, `diverging` has zero in the background."""
+    """Colours of one rendering; zero of the `diverging` ones is the background."""
 
     background: str
     ink: str
@@ -22,7 +23,7 @@ class Theme:
     diverging: LinearSegmentedColormap
     sequential: LinearSegmentedColormap
 
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Any:
         """The matplotlib settings."""
         return {
             "figure.facecolor": self.background,
@@ -39,7 +40,7 @@ class Theme:
             "axes.grid": False,
             "axes.spines.top": False,
             "axes.spines.right": False,
-            "axes.prop_cycle": mpl.cycler(color=self.lines),
+            "axes.prop_cycle": cycler(color=self.lines),
             "font.family": "sans-serif",
             "font.size": 10,
             "axes.titlesize": 10,
@@ -59,7 +60,9 @@ def _theme(background: str, ink: str, faint: str, lines: tuple[str, ...], cold: 
 
 
 THEMES = {
-    "light": _theme("#ffffff", "#1d2430", "#c3c9d4", ("#2456a6", "#d1495b", "#2a9d6f", "#8a5cb8"), "#173f86", "#b3243b"),
+    "light": _theme(
+        "#ffffff", "#1d2430", "#c3c9d4", ("#2456a6", "#d1495b", "#2a9d6f", "#8a5cb8"), "#173f86", "#b3243b"
+    ),
     "dark": _theme("#14181f", "#e6e9ef", "#4a5261", ("#6ea8ff", "#ff8595", "#5fd3a3", "#c39bf0"), "#6ea8ff", "#ff7385"),
 }
 
@@ -85,7 +88,7 @@ def draw(name: str, title: str, caption: str, paint: Callable[[Figure, Theme], N
     """A picture from a function that paints a figure in the colours of a theme."""
     png = {}
     for theme_name, theme in THEMES.items():
-        with mpl.rc_context(dict(theme.settings())):
+        with mpl.rc_context(theme.settings()):
             figure = Figure(layout="constrained")
             FigureCanvasAgg(figure)
             paint(figure, theme)

@@ -39,4 +39,4 @@ def bounded(value: Tensor, low: float, high: float) -> Tensor:
         >>> x.grad.tolist()
         [-2.0, 2.0]
     """
-    return _Bounded.apply(value, low, high)  # type: ignore[no-any-return, no-untyped-call]
+    return _Bounded.apply(value, low, high)

@@ -14,6 +14,8 @@ from ._fftconv import DTYPES, constant_operator, fftconv_checked, paddings_per_a
 from ._fftconv_execute import compute_dtype, convolve_spectrum
 from ._lazy import describe, instantiate, takes_argument
 from ._marks import MarkedModule
+from ._siren import ImplicitKernelND
+from ._window import ModulationND
 
 GRID_TYPES = ("double", "single")
 FFT_BACKENDS = ("auto", "torch_fft")
@@ -164,18 +166,17 @@ class CKConvND(MarkedModule):
         """`window(kernel)`, `[1|B, C, *K]`, for a signal of this size."""
         lengths = self._grid_lens(signal)
         causal = [padding == "causal" for padding in self._paddings]
-        if hasattr(self.kernel, "evaluate"):
+        if isinstance(self.kernel, ImplicitKernelND):
+            geometry = zip(lengths, self.kernel.L_cache_per_axis, finer, causal, strict=True)
             axes = [
                 axis_coordinates(length, L_cache, resolution=ratio, causal=half, device=self.shortcut.device)
-                for length, L_cache, ratio, half in zip(
-                    lengths, self.kernel.L_cache_per_axis, finer, causal, strict=True  # type: ignore[arg-type]
-                )
+                for length, L_cache, ratio, half in geometry
             ]
-            kernel = self.kernel.evaluate(axes, conditioning)  # type: ignore[operator]
+            kernel = self.kernel.evaluate(axes, conditioning)
         else:
             kernel, axes = self._foreign_kernel(lengths, causal, finer, conditioning)
-        if hasattr(self.mask, "window"):
-            kernel = self.mask.window(axes, kernel)  # type: ignore[operator]
+        if isinstance(self.mask, ModulationND):
+            kernel = self.mask.window(axes, kernel)
         elif not isinstance(self.mask, nn.Identity):
             kernel = self.mask(coordinate_grid(axes), kernel.movedim(1, -1)).movedim(-1, 1)
         volume = math.prod(finer)
@@ -186,7 +187,9 @@ class CKConvND(MarkedModule):
     ) -> tuple[Tensor, list[Tensor]]:
         """A kernel module that has only `forward(seq_lens, conditioning)`: whole grids, at its own spacing."""
         if any(ratio != 1 for ratio in finer):
-            raise ValueError(f"`resolution` (={finer}) needs a kernel with `evaluate`; {type(self.kernel).__name__} has none")
+            raise ValueError(
+                f"`resolution` (={finer}) needs a kernel with `evaluate`; {type(self.kernel).__name__} has none"
+            )
         kernel, grid = self.kernel(lengths, conditioning=conditioning)
         sizes = tuple(2 * length - 1 for length in lengths)
         if kernel.shape[1:] != (*sizes, self.hidden_dim) or grid.shape[1:] != (*sizes, self.data_dim):
@@ -225,7 +228,7 @@ class CKConvND(MarkedModule):
 
     def _is_constant(self, conditioning: Tensor | None) -> bool:
         """Whether kernel and spectrum depend on nothing but parameters that can be watched."""
-        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._get_tracing_state():
             return False
         if conditioning is not None and getattr(self.kernel, "film_generator", self.kernel) is not None:
             return False
@@ -247,14 +250,14 @@ class CKConvND(MarkedModule):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         self._constants.clear()
-        return super()._apply(fn, recurse)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def flop_count(self, spatial_dims: Sequence[int], inference: bool = False) -> int:
         """Nominal operations for one sample: kernel, FFTs at `5 C prod(F) sum(log2 F)`, product and shortcut.
 
-        Padded sizes `F = N` on circular axes, `min(N + (K + 1) // 2, 2 N)` on zero axes and `2 N` on causal ones: a cost
-        comparable across implementations, not what this one happens to pad to. Three FFTs, or two at inference when
-        the kernel is a constant.
+        Padded sizes `F = N` on circular axes, `min(N + (K + 1) // 2, 2 N)` on zero axes and `2 N` on causal ones: a
+        cost comparable across implementations, not what this one happens to pad to. Three FFTs, or two at inference
+        when the kernel is a constant.
         """
         if len(spatial_dims) != self.data_dim:
             raise ValueError(f"`spatial_dims` must hold {self.data_dim} sizes, got {tuple(spatial_dims)}")
@@ -271,8 +274,9 @@ class CKConvND(MarkedModule):
 
     def extra_repr(self) -> str:
         return (
-            f"data_dim={self.data_dim}, hidden_dim={self.hidden_dim}, padding={self._paddings}, grid={self._grid_types}, "
-            f"L_cache={getattr(self.kernel, 'L_cache', None)}, fft_backend={self.fft_backend!r}"
+            f"data_dim={self.data_dim}, hidden_dim={self.hidden_dim}, padding={self._paddings}, "
+            f"grid={self._grid_types}, L_cache={getattr(self.kernel, 'L_cache', None)}, "
+            f"fft_backend={self.fft_backend!r}"
         )
 
 
@@ -286,7 +290,9 @@ def _build(name: str, cfg: Any, **overrides: Any) -> nn.Module:
 def _check_geometry(name: str, module: nn.Module, **expected: int) -> None:
     for attribute, value in expected.items():
         if (given := getattr(module, attribute, value)) != value:
-            raise ValueError(f"`{name}` gives a {type(module).__name__} with {attribute}={given}; this layer needs {value}")
+            raise ValueError(
+                f"`{name}` gives a {type(module).__name__} with {attribute}={given}; this layer needs {value}"
+            )
 
 
 def _resolve_paddings(fft_padding: str | tuple[str, ...], is_causal: bool, data_dim: int) -> tuple[str, ...]:

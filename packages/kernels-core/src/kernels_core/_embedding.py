@@ -50,7 +50,9 @@ class PositionalEmbeddingND(MarkedModule):
 
     linear: nn.Linear
 
-    def __init__(self, data_dim: int, embedding_dim: int, L_cache: int | Sequence[int], use_bias: bool, rows: int) -> None:
+    def __init__(
+        self, data_dim: int, embedding_dim: int, L_cache: int | Sequence[int], use_bias: bool, rows: int
+    ) -> None:
         super().__init__()
         self.data_dim = _check.integer("data_dim", data_dim, 1)
         self.embedding_dim = _check.integer("embedding_dim", embedding_dim, 1)

@@ -66,7 +66,7 @@ def fftconv_checked(
     """`fftconv_nd` for operands that fit: checks of sizes that cannot fail would be guards of an exported program."""
     if shortcut is not None:
         kernel = _with_shortcut(kernel, shortcut, paddings, channels_last, compute_dtype(x, kernel))
-    return differentiable_fftconv(x, kernel, ",".join(paddings), channels_last)  # type: ignore[no-any-return]
+    return differentiable_fftconv(x, kernel, ",".join(paddings), channels_last)
 
 
 def constant_operator(
@@ -132,7 +132,9 @@ def _check_operands(
     if kernel.shape[0] != 1 and kernel.shape[0] != x.shape[0]:
         raise ValueError(f"`kernel` must have batch 1 or {x.shape[0]} (the batch of `x`), got {kernel.shape[0]}")
     if shortcut is not None and (shortcut.ndim != 1 or shortcut.shape[0] != channels):
-        raise ValueError(f"`shortcut` must have shape ({channels},), one value per channel; got {tuple(shortcut.shape)}")
+        raise ValueError(
+            f"`shortcut` must have shape ({channels},), one value per channel; got {tuple(shortcut.shape)}"
+        )
     first = 1 if channels_last else 2
     for axis, kind in enumerate(paddings):
         signal, taps = x.shape[first + axis], kernel.shape[first + axis]

@@ -4,7 +4,7 @@ Everything here is an ordinary function of real tensors with known sizes; gradie
 `_fftconv_operators`' business. Spectra are channels-first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ def kernel_spectrum(
     for dim, axis in zip(dims, plan, strict=True):
         kernel = kernel.narrow(dim, 0, axis.taps)
     padded = kernel.new_zeros(*kernel.shape[:2], *(axis.length for axis in plan))
-    padded[(..., *(slice(axis.taps) for axis in plan))] = kernel
+    padded[_corner(axis.taps for axis in plan)] = kernel
     # Rolling moves whole samples, where a phase ramp on the spectrum would round every one of them.
     return torch.fft.rfftn(padded.roll([-axis.centre for axis in plan], dims), dim=dims)
 
@@ -48,7 +48,13 @@ def convolve_spectrum(x: Tensor, spectrum: Tensor, plan: Sequence[AxisPlan], cha
 
 
 def gradients(
-    grad: Tensor, x: Tensor, kernel: Tensor, paddings: tuple[str, ...], channels_last: bool, need_x: bool, need_kernel: bool
+    grad: Tensor,
+    x: Tensor,
+    kernel: Tensor,
+    paddings: tuple[str, ...],
+    channels_last: bool,
+    need_x: bool,
+    need_kernel: bool,
 ) -> tuple[Tensor, Tensor]:
     """The adjoints of `convolve` applied to `grad`: in `x` and in `kernel`; an unneeded one is an empty tensor."""
     sizes = _spatial(grad, channels_last), _spatial(kernel, channels_last)
@@ -65,8 +71,8 @@ def gradients(
             product = product.sum(0, keepdim=True)
         lags = _inverse(product, plan, [axis.length for axis in plan])
         lags = lags.roll([axis.centre for axis in plan], _dims(plan))
-        taps = tuple(slice(axis.taps) for axis in plan)
-        _channels_first(grad_kernel, channels_last)[(..., *taps)] = lags[(..., *taps)].to(grad_kernel.dtype)
+        taps = _corner(axis.taps for axis in plan)
+        _channels_first(grad_kernel, channels_last)[taps] = lags[taps].to(grad_kernel.dtype)
     if need_x:
         product = _correlate(kernel_spectrum(kernel, sizes[0], paddings, channels_last, dtype), spectrum)
         signal = [axis.signal for axis in plan]
@@ -76,6 +82,11 @@ def gradients(
 
 def _spatial(tensor: Tensor, channels_last: bool) -> tuple[int, ...]:
     return tuple(tensor.shape[1:-1] if channels_last else tensor.shape[2:])
+
+
+def _corner(sizes: Iterable[int]) -> tuple[slice, ...]:
+    """The index of the first `sizes` samples of the spatial axes of a channels-first tensor."""
+    return slice(None), slice(None), *(slice(size) for size in sizes)
 
 
 def _dims(plan: Sequence[AxisPlan]) -> tuple[int, ...]:
@@ -102,7 +113,7 @@ def _correlate(conjugated: Tensor, spectrum: Tensor) -> Tensor:
 
 def _inverse(spectrum: Tensor, plan: Sequence[AxisPlan], keep: Sequence[int]) -> Tensor:
     signal = torch.fft.irfftn(spectrum, s=[axis.length for axis in plan], dim=_dims(plan))
-    return signal[(..., *(slice(size) for size in keep))]
+    return signal[_corner(keep)]
 
 
 def _restore(signal: Tensor, channels_last: bool, dtype: torch.dtype) -> Tensor:

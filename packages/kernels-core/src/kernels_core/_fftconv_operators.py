@@ -89,7 +89,7 @@ class _FFTConv(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> Tensor:
-        return fftconv(x, kernel, padding, channels_last)  # type: ignore[no-any-return]
+        return fftconv(x, kernel, padding, channels_last)
 
     setup_context = staticmethod(_save)
     backward = staticmethod(_differentiate)
@@ -102,7 +102,7 @@ class _FFTConvBackward(torch.autograd.Function):
     def forward(
         grad: Tensor, x: Tensor, kernel: Tensor, padding: str, channels_last: bool, need_x: bool, need_kernel: bool
     ) -> tuple[Tensor, Tensor]:
-        return fftconv_backward(grad, x, kernel, padding, channels_last, need_x, need_kernel)  # type: ignore[no-any-return]
+        return fftconv_backward(grad, x, kernel, padding, channels_last, need_x, need_kernel)
 
     setup_context = staticmethod(_save_backward)
     backward = staticmethod(_differentiate_backward)

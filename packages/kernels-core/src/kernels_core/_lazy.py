@@ -90,7 +90,8 @@ def instantiate(cfg: Any, **overrides: Any) -> Any:
     """
     if isinstance(cfg, nn.Module):
         if overrides:
-            raise TypeError(f"a ready {_name(type(cfg))} cannot take other arguments {sorted(overrides)}; describe it with LazyConfig")
+            name = _name(type(cfg))
+            raise TypeError(f"a ready {name} cannot take other arguments {sorted(overrides)}; use LazyConfig({name})")
         return cfg
     described = describe(cfg)
     if described is None:
@@ -134,7 +135,7 @@ def _resolve(target: Any) -> Callable[..., Any]:
             raise ValueError(f"cannot import the configuration target {target!r}: {error}") from error
     if not callable(target):
         raise TypeError(f"a configuration target must be callable, got {target!r} ({type(target).__name__})")
-    return target  # type: ignore[no-any-return]
+    return target
 
 
 def _signature(target: Callable[..., Any]) -> inspect.Signature:

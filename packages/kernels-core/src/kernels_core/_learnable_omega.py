@@ -56,7 +56,7 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
         self.omega_0_scale_max = _check.positive("omega_0_scale_max", omega_0_scale_max)
         if self.omega_0_scale_max < self.omega_0_scale_min:
             raise ValueError(
-                f"`omega_0_scale_max` (={omega_0_scale_max}) must be at least `omega_0_scale_min` (={omega_0_scale_min})"
+                f"`omega_0_scale_max` (={omega_0_scale_max}) must be >= `omega_0_scale_min` (={omega_0_scale_min})"
             )
         if isinstance(omega_0_scale_init, (int, float)):
             omega_0_scale_init = [omega_0_scale_init] * self.embedding_dim
@@ -175,7 +175,9 @@ class BlockDiagonalLearnableOmegaSIRENKernelND(LearnableOmegaSIRENKernelND):
         film_after_pos_embed: bool = False,
     ) -> None:
         sizes = {"embedding_dim": embedding_dim, "mlp_hidden_dim": mlp_hidden_dim, "out_dim": out_dim}
-        blocks = BlockFrequencies(sizes, num_blocks, omega_0_min, omega_0_max, schedule, off_block_scale, omega_0_per_block)
+        blocks = BlockFrequencies(
+            sizes, num_blocks, omega_0_min, omega_0_max, schedule, off_block_scale, omega_0_per_block
+        )
         largest = max(blocks.per_block)
         super().__init__(
             out_dim=out_dim,
@@ -195,4 +197,5 @@ class BlockDiagonalLearnableOmegaSIRENKernelND(LearnableOmegaSIRENKernelND):
             film_after_pos_embed=film_after_pos_embed,
         )
         self.omega_0_min, self.omega_0_max, self.schedule = omega_0_min, omega_0_max, schedule
+        self.num_blocks, self.off_block_scale = blocks.num_blocks, blocks.off_block_scale
         blocks.couple_blocks(self)

@@ -23,7 +23,8 @@ class MarkedModule(nn.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         replica = type(self).__new__(type(self))
         memo[id(self)] = replica
-        replica.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        state = copy.deepcopy(self.__getstate__(), memo)  # type: ignore[no-untyped-call]
+        replica.__setstate__(state)  # type: ignore[no-untyped-call]
         for original, copied in zip(self.parameters(), replica.parameters(), strict=True):
             for name in MARKS:
                 if hasattr(original, name):
@@ -56,6 +57,8 @@ def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict
     for parameter in module.parameters():
         if not parameter.requires_grad:
             continue
-        decay = 0.0 if getattr(parameter, "_no_weight_decay", False) else getattr(parameter, "_weight_decay", weight_decay)
+        decay = (
+            0.0 if getattr(parameter, "_no_weight_decay", False) else getattr(parameter, "_weight_decay", weight_decay)
+        )
         groups.setdefault((lr * getattr(parameter, "_lr_scale", 1.0), decay), []).append(parameter)
     return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]

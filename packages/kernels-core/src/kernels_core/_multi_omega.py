@@ -88,12 +88,11 @@ class BlockFrequencies:
 
     @torch.no_grad()
     def couple_blocks(self, kernel: SIRENNetworkND) -> None:
-        """Damp the weights between blocks, and keep this description on the kernel."""
+        """Damp the weights between blocks, and keep the frequencies on the kernel."""
         for linear in [*kernel.hidden_linears, kernel.out_linear]:
             assert isinstance(linear, nn.Linear)
-            linear.weight *= block_diagonal_mask(*linear.weight.shape, self.num_blocks, self.off_block_scale)
-        kernel.num_blocks = self.num_blocks
-        kernel.off_block_scale = self.off_block_scale
+            rows, columns = linear.weight.shape
+            linear.weight *= block_diagonal_mask(rows, columns, self.num_blocks, self.off_block_scale)
         kernel.register_buffer("omega_0_per_block", torch.tensor(self.per_block, dtype=torch.float32), persistent=False)
 
 
@@ -223,7 +222,9 @@ class BlockDiagonalMultiOmegaSIRENKernelND(MultiOmegaSIRENKernelND):
         film_after_pos_embed: bool = False,
     ) -> None:
         sizes = {"embedding_dim": embedding_dim, "mlp_hidden_dim": mlp_hidden_dim, "out_dim": out_dim}
-        blocks = BlockFrequencies(sizes, num_blocks, omega_0_min, omega_0_max, schedule, off_block_scale, omega_0_per_block)
+        blocks = BlockFrequencies(
+            sizes, num_blocks, omega_0_min, omega_0_max, schedule, off_block_scale, omega_0_per_block
+        )
         super().__init__(
             out_dim=out_dim,
             data_dim=data_dim,
@@ -238,4 +239,5 @@ class BlockDiagonalMultiOmegaSIRENKernelND(MultiOmegaSIRENKernelND):
             film_after_pos_embed=film_after_pos_embed,
         )
         self.omega_0_min, self.omega_0_max, self.schedule = omega_0_min, omega_0_max, schedule
+        self.num_blocks, self.off_block_scale = blocks.num_blocks, blocks.off_block_scale
         blocks.couple_blocks(self)

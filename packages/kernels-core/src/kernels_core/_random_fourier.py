@@ -87,4 +87,4 @@ class RandomFourierKernelND(ImplicitKernelND):
 
     def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
         features = self.positional_embedding.evaluate(axes).movedim(0, -1)
-        return self.out_linear(self.kernel_network(features)).movedim(-1, 0).unsqueeze(0)  # type: ignore[no-any-return]
+        return self.out_linear(self.kernel_network(features)).movedim(-1, 0).unsqueeze(0)

@@ -1,5 +1,6 @@
 """SIREN networks that generate convolution kernels."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +25,9 @@ class ImplicitKernelND(MarkedModule):
 
     film_generator: nn.Module | None
 
-    def __init__(self, positional_embedding: PositionalEmbeddingND, out_dim: int, mlp_hidden_dim: int, num_layers: int) -> None:
+    def __init__(
+        self, positional_embedding: PositionalEmbeddingND, out_dim: int, mlp_hidden_dim: int, num_layers: int
+    ) -> None:
         super().__init__()
         self.out_dim = _check.integer("out_dim", out_dim, 1)
         self.mlp_hidden_dim = _check.integer("mlp_hidden_dim", mlp_hidden_dim, 1)
@@ -95,7 +98,7 @@ class SIRENNetworkND(ImplicitKernelND):
         self.film_after_pos_embed = _check.flag("film_after_pos_embed", film_after_pos_embed)
         widths = [self.embedding_dim, *[self.mlp_hidden_dim] * (self.num_layers - 1)]
         self.hidden_linears = nn.ModuleList(
-            _siren_linear(fan_in, fan_out, self.use_bias) for fan_in, fan_out in zip(widths, widths[1:], strict=False)
+            _siren_linear(fan_in, fan_out, self.use_bias) for fan_in, fan_out in itertools.pairwise(widths)
         )
         self.out_linear = _siren_linear(self.mlp_hidden_dim, self.out_dim, self.use_bias)
         self._scale_readout(self.out_linear)

@@ -170,8 +170,8 @@ class GaussianModulationND(ModulationND):
         self.max_std = std_from_attenuation(self.max_attenuation_at_limit, 1.0)
         if self.min_std > self.max_std:
             raise ValueError(
-                f"`min_attenuation_at_step` (={min_attenuation_at_step}) with `grid_size` (={grid_size}) gives a minimal "
-                f"std of {self.min_std:.4g}, above the {self.max_std:.4g} of `max_attenuation_at_limit` "
+                f"`min_attenuation_at_step` (={min_attenuation_at_step}) with `grid_size` (={grid_size}) gives a "
+                f"least std of {self.min_std:.4g}, above the {self.max_std:.4g} of `max_attenuation_at_limit` "
                 f"(={max_attenuation_at_limit})"
             )
         std = torch.stack([self._initial_std(extent) for extent in self.init_extent])

@@ -1,6 +1,8 @@
 """Checks that name the argument, what it got and what it takes."""
 
+import math
 import operator
+from numbers import Real
 from typing import Any
 
 import torch
@@ -18,6 +20,14 @@ def integer(name: str, value: Any) -> int:
     if result < 1:
         raise ValueError(f"`{name}` must be an int >= 1, got {value!r}")
     return result
+
+
+def finite(name: str, value: Any) -> None:
+    """`value` is a finite number of at least 0."""
+    if not isinstance(value, Real):
+        raise TypeError(f"`{name}` must be a number >= 0, got {value!r} ({type(value).__name__})")
+    if not 0 <= float(value) < math.inf:
+        raise ValueError(f"`{name}` must be finite and >= 0, got {value!r}")
 
 
 def shape(name: str, tensor: Tensor, expected: tuple[str | int, ...], weight: Tensor) -> None:

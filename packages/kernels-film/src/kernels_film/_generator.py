@@ -1,8 +1,5 @@
 """The network that turns a conditioning vector into FiLM parameters for every layer of a kernel."""
 
-import math
-from numbers import Real
-
 from torch import Tensor, nn
 
 from . import _check
@@ -26,7 +23,7 @@ class KernelFiLMGenerator(MarkedModule):
         no_weight_decay: True marks every parameter `_no_weight_decay`; a float marks the weights `_weight_decay` with
             that value; False neither. Biases are always marked `_no_weight_decay`.
         init_type: output weights zero (`"identity"`: exactly the identity) or `N(0, init_std)` (`"small_random"`).
-        init_std: standard deviation for `"small_random"`, > 0.
+        init_std: standard deviation for `"small_random"`, >= 0.
 
     Shapes:
         `forward(conditioning [B, cond_dim])` returns `num_film_layers` pairs `(gamma, beta)`, each
@@ -60,9 +57,8 @@ class KernelFiLMGenerator(MarkedModule):
         self.film_hidden_dim = _check.integer("film_hidden_dim", film_hidden_dim)
         if init_type not in INIT_TYPES:
             raise ValueError(f"`init_type` must be one of {', '.join(map(repr, INIT_TYPES))}; got {init_type!r}")
-        for name, value, low in (("init_std", init_std, 1), ("no_weight_decay", no_weight_decay, 0)):
-            if not isinstance(value, Real) or not 0 <= float(value) < math.inf or (low and not value):
-                raise ValueError(f"`{name}` must be a finite number {'>' if low else '>='} 0, got {value!r}")
+        _check.finite("init_std", init_std)
+        _check.finite("no_weight_decay", no_weight_decay)
         self.no_weight_decay, self.init_type, self.init_std = no_weight_decay, init_type, init_std
         size = self.num_film_layers * 2 * self.kernel_hidden_dim
         self.mlp = nn.Sequential(

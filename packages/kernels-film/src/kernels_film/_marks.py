@@ -14,7 +14,8 @@ class MarkedModule(nn.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         replica = type(self).__new__(type(self))
         memo[id(self)] = replica
-        replica.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        state = copy.deepcopy(self.__getstate__(), memo)  # type: ignore[no-untyped-call]
+        replica.__setstate__(state)  # type: ignore[no-untyped-call]
         for original, copied in zip(self.parameters(), replica.parameters(), strict=True):
             for name in MARKS:
                 if hasattr(original, name):

@@ -82,7 +82,7 @@ class RegisterCompressConcat(MarkedModule):
     def forward(self, registers: Tensor) -> Tensor:
         """The compressed registers in one row, `[B, R * compressed_dim]`."""
         _check.shape("registers", registers, ("B", self.num_registers, self.hidden_dim), self.compress.weight)
-        return self.compress(registers).flatten(1)  # type: ignore[no-any-return]
+        return self.compress(registers).flatten(1)
 
     def flop_count(self, hidden_dim: int) -> int:
         """Operations for one sample: `2 R * hidden_dim * compressed_dim`."""

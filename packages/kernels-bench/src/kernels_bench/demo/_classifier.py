@@ -25,15 +25,22 @@ class Block(nn.Module):
     def __init__(self, hidden_dim: int, size: int, num_registers: int | None) -> None:
         super().__init__()
         kernel = LazyConfig(SIRENKernelND)(
-            out_dim=hidden_dim, data_dim=2, mlp_hidden_dim=32, num_layers=3, embedding_dim=32, omega_0=1.0, L_cache=size,
+            out_dim=hidden_dim,
+            data_dim=2,
+            mlp_hidden_dim=32,
+            num_layers=3,
+            embedding_dim=32,
+            omega_0=1.0,
+            L_cache=size,
             use_bias=True,
-        )  # fmt: skip
+        )
         self.condition = None
         if num_registers is not None:
             self.condition = nn.Sequential(Registers(num_registers, hidden_dim), RegisterPooling(num_registers))
-            kernel = kernel(
-                film_cfg=LazyConfig(KernelFiLMGenerator)(cond_dim=hidden_dim, kernel_hidden_dim=32, num_film_layers=2)
+            film = LazyConfig(KernelFiLMGenerator)(
+                cond_dim=hidden_dim, kernel_hidden_dim=32, num_film_layers=2, film_hidden_dim=16
             )
+            kernel = kernel(film_cfg=film)
         # A window at least as wide as the grid's spacing is resolved by it, so that finer grids see the same kernel.
         window = LazyConfig(GaussianModulationND)(data_dim=2, num_channels=hidden_dim, min_attenuation_at_step=0.75)
         self.conv = CKConvND(data_dim=2, hidden_dim=hidden_dim, kernel_cfg=kernel, mask_cfg=window)

@@ -35,8 +35,8 @@ def kernels_per_image(images: Array, kernels: Array) -> Picture:
     return draw(
         "kernels",
         "Every image makes its own convolution kernels",
-        "Top: one test image per digit. Below: four channels of the last layer's kernel, conditioned on that image through "
-        "registers and FiLM. Kernels are functions of position, drawn here 8 times finer than the grid they were trained on.",
+        "Top: one test image per digit. Below: four channels of the last layer's kernel, conditioned on that image "
+        "through registers and FiLM. Kernels are functions of position, drawn 8 times finer than they were trained.",
         paint,
     )
 
@@ -59,8 +59,8 @@ def continuous_kernels(coarse: Array, fine: Array) -> Picture:
     return draw(
         "continuous",
         "One network, any grid",
-        "Kernels of the plain classifier's last layer: on the 15 x 15 points they were trained on, and the same functions "
-        "evaluated 8 times finer.",
+        "Kernels of the plain classifier's last layer: on the 15 x 15 points they were trained on, and the same "
+        "functions evaluated 8 times finer.",
         paint,
     )
 
@@ -91,8 +91,8 @@ def resolution_transfer(accuracies: Mapping[str, Mapping[str, Mapping[str, float
     return draw(
         "resolution",
         "Trained on 8 x 8 pixels, used on finer ones",
-        "Test images interpolated to finer grids, no retraining. With forward(x, resolution=2) the same continuous operator "
-        "runs on the finer grid; without it, kernels cover a half or a third of the image and accuracy collapses.",
+        "Test images interpolated to finer grids, no retraining. With forward(x, resolution=2) the same continuous "
+        "operator runs on the finer grid; without it, kernels cover only part of the image and accuracy collapses.",
         paint,
     )
 
@@ -105,7 +105,7 @@ def spectra(kernels: Array, frequency: Array, radial: Array) -> Picture:
 
     def paint(figure: Figure, theme: Theme) -> None:
         figure.set_size_inches(10, 3.4)
-        left, right = figure.subfigures(1, 2, width_ratios=[1.15, 1])
+        left, right = figure.subfigures(1, 2, width_ratios=[1.15, 1], squeeze=False)[0]
         axes = left.subplots(2, 3)
         for axis, spectrum, channel in zip(axes.flat, decibels, channels, strict=True):
             _image(axis, spectrum, theme.sequential, -40, 0)
@@ -121,8 +121,8 @@ def spectra(kernels: Array, frequency: Array, radial: Array) -> Picture:
     return draw(
         "spectra",
         "What frequencies the kernels hear",
-        "Left: power spectra of six kernels of the last layer, zero frequency in the centre, edges at Nyquist, 40 dB from "
-        "background to full colour. Right: the same averaged over rings, one thin line per channel.",
+        "Left: power spectra of six kernels of the last layer, zero frequency in the centre, edges at Nyquist, 40 dB "
+        "from background to full colour. Right: the same averaged over rings, one thin line per channel.",
         paint,
     )
 
@@ -136,14 +136,14 @@ def windows(before: tuple[Array, Array], after: tuple[Array, Array]) -> Picture:
             figure.subplots(1, 2, sharey=True), (before, after), ("at initialisation", "after training"), strict=True
         ):
             axis.plot(positions, values, color=theme.lines[0], alpha=0.45, linewidth=1)
-            axis.set(title=title, xlabel="position", xlim=(-1, 1), ylim=(0, 1.02))
+            axis.set(title=title, xlabel="position", xlim=(-1, 1), ylim=(0, 1.02), xticks=[-1, -0.5, 0, 0.5, 1])
             axis.grid()
 
     return draw(
         "windows",
         "How far each channel looks",
-        "The Gaussian window of every channel along the vertical axis. They start as a ramp from narrow to wide, and each "
-        "learns its own width.",
+        "The Gaussian window of every channel along the vertical axis. They start as a ramp from narrow to wide, and "
+        "each learns its own width.",
         paint,
     )
 
@@ -168,7 +168,8 @@ def training(histories: Mapping[str, History]) -> Picture:
     return draw(
         "training",
         "Training",
-        "Cross-entropy with label smoothing, AdamW, one learning-rate cycle; weight decay only where param_groups allows it.",
+        "Cross-entropy with label smoothing, AdamW, one learning-rate cycle; weight decay only where param_groups "
+        "allows it.",
         paint,
     )
 
@@ -178,7 +179,7 @@ def confusion(matrix: Any, mistakes: Sequence[tuple[Array, int, int]]) -> Pictur
 
     def paint(figure: Figure, theme: Theme) -> None:
         figure.set_size_inches(10, 4.2)
-        left, right = figure.subfigures(1, 2, width_ratios=[1.1, 1])
+        left, right = figure.subfigures(1, 2, width_ratios=[1.1, 1], squeeze=False)[0]
         axes = left.subplots()
         axes.imshow(matrix, cmap=theme.sequential, vmin=0, vmax=matrix.max())
         for (row, column), count in np.ndenumerate(matrix):

@@ -27,13 +27,12 @@ def run(settings: Settings, progress: Progress) -> Outcome:
         model = Classifier(num_registers=4 if name == "film" else None)
         if windows is None:
             windows = sampled_windows(model.blocks[-1].conv)  # type: ignore[arg-type]
-        histories[name] = train(
-            model, digits, settings.epochs, settings.seed, partial(_report, progress, index, label)
-        )
+        histories[name] = train(model, digits, settings.epochs, settings.seed, partial(_report, progress, index, label))
         models[name] = model
     transfer = {name: _transfer(model, digits) for name, model in models.items()}
     numbers = {
-        name: _numbers(models[name], histories[name], digits) | {"resolution_transfer": transfer[name]} for name in NAMES
+        name: _numbers(models[name], histories[name], digits) | {"resolution_transfer": transfer[name]}
+        for name in NAMES
     }
     rows = [
         [label, f"{n['test_accuracy']:.3f}", f"{n['parameters']:,}", f"{n['seconds_per_epoch']:.2f}"]
@@ -96,7 +95,11 @@ def _pictures(
     frequency, spectra = radial_spectrum(coarse)
     wrong = np.flatnonzero(predict(models["film"], digits.test_images) != digits.test_labels)
     mistakes = [
-        (digits.test_images[i], int(digits.test_labels[i]), int(predict(models["film"], digits.test_images[i : i + 1])[0]))
+        (
+            digits.test_images[i],
+            int(digits.test_labels[i]),
+            int(predict(models["film"], digits.test_images[i : i + 1])[0]),
+        )
         for i in wrong[:8]
     ]
     return [

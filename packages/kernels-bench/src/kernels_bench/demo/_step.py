@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from .._pictures import Picture
 
-
-class Progress(Protocol):
-    """Told how far a step is."""
-
-    def __call__(self, done: int, total: int, message: str) -> None: ...
+Progress = Callable[[int, int, str], None]
+"""Told how far a step is: done, total, message."""
 
 
 @dataclass(frozen=True)
