@@ -24,8 +24,8 @@ STEPS: Sequence[Step] = (
         title="Classifying digits with continuous kernels",
         text=(
             "Two small image classifiers made of CKConvND layers learn scikit-learn's handwritten digits: 1347 images "
-            "of 8 x 8 pixels to train on, 450 to test on. In one the kernels are fixed after training; in the other a few "
-            "registers gather what is in the image, and FiLM turns that into kernels made for it."
+            "of 8 x 8 pixels to train on, 450 to test on. In one the kernels are fixed after training; in the other a "
+            "few registers gather what is in the image, and FiLM turns that into kernels made for it."
         ),
         extra="torch",
         needs=("torch", "kernels_core", "kernels_film"),

@@ -1,0 +1,94 @@
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from kernels_bench.__main__ import app
+from typer.testing import CliRunner
+
+RUNNER = CliRunner()
+PICTURES = ("kernels", "continuous", "resolution", "spectra", "windows", "training", "confusion")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo as the README runs it."""
+    folder = tmp_path_factory.mktemp("demo") / "report"
+    result = RUNNER.invoke(app, ["demo", "--out", str(folder)])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_the_film_classifier_reaches_its_floor(report: Path) -> None:
+    (numbers,) = json.loads((report / "report.json").read_text())["steps"].values()
+    assert numbers["film"]["test_accuracy"] >= 0.97
+    for model in numbers.values():
+        told, untold = (model["resolution_transfer"]["2"][key] for key in ("told", "untold"))
+        assert told >= 0.9
+        assert untold < told - 0.2
+        confusion = model["confusion"]
+        assert sum(map(sum, confusion)) == 450
+        assert sum(row[digit] for digit, row in enumerate(confusion)) / 450 == pytest.approx(model["test_accuracy"])
+
+
+def test_the_report_is_one_file_with_every_picture_in_both_themes(report: Path) -> None:
+    page = (report / "report.html").read_text()
+    assert not re.findall(r'(?:src|href|srcset)="(?!data:)', page)
+    assert len(re.findall(r"<img ", page)) == len(PICTURES)
+    for name in PICTURES:
+        for theme in ("light", "dark"):
+            assert (report / "pictures" / f"{name}-{theme}.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in report.iterdir()} == {"report.html", "report.json", "pictures"}
+
+
+def test_the_same_seed_gives_the_same_numbers(tmp_path: Path) -> None:
+    numbers = []
+    for name in ("a", "b"):
+        result = RUNNER.invoke(app, ["demo", "--out", str(tmp_path / name), "--epochs", "1", "--seed", "3"])
+        assert result.exit_code == 0, result.output
+        (steps,) = json.loads((tmp_path / name / "report.json").read_text())["steps"].values()
+        numbers.append([(step["history"]["loss"], step["confusion"]) for step in steps.values()])
+    assert numbers[0] == numbers[1]
+
+
+@pytest.mark.parametrize("arguments", [["--epochs", "0"], ["--epochs", "many"], ["--seed", "-1"], ["--no-such"]])
+def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
+    result = RUNNER.invoke(app, ["demo", *arguments])
+    assert result.exit_code == 2
+    assert arguments[0] in result.output
+
+
+def test_an_unwritable_folder_is_refused_before_the_work_starts(tmp_path: Path) -> None:
+    occupied = tmp_path / "file"
+    occupied.write_text("mine")
+    result = RUNNER.invoke(app, ["demo", "--out", str(occupied)])
+    assert result.exit_code == 2
+    assert "--out" in result.output
+    assert "loss" not in result.output
+    assert occupied.read_text() == "mine"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 2.0, 5.0])
+def test_an_interrupt_leaves_no_half_written_file(tmp_path: Path, seconds: float) -> None:
+    folder = tmp_path / "report"
+    command = [sys.executable, "-u", "-m", "kernels_bench", "demo", "--out", str(folder), "--epochs", "200"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()  # the demo has started
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == "Interrupted; files that were there before are as they were.\n"
+    assert list(folder.iterdir()) == []
+
+
+def test_a_missing_extra_is_named_with_its_install_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = RUNNER.invoke(app, ["demo", "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "kernels-bench[torch]" in result.output
