@@ -3,7 +3,10 @@
 Sessions install packages as a user would, as wheels beside nothing but what they declare, and share uv's cache.
 """
 
+import os
 import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -89,10 +92,25 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(tags=["cpu"])
 def build(session: nox.Session) -> None:
-    """Each package's sdist and wheel built alone, checked, and installed alone outside the workspace."""
+    """Each package's sdist and wheel built alone, checked, and installed alone in an empty environment elsewhere."""
     session.install("--group", "build")
+    dist = Path(session.create_tmp()).resolve() / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
     for package in PACKAGES:
-        dist = Path(session.create_tmp()) / package
-        shutil.rmtree(dist, ignore_errors=True)
-        session.run("uv", "build", "-q", f"packages/kernels-{package}", "--out-dir", str(dist), external=True)
-        session.run("twine", "check", "--strict", *map(str, sorted(dist.iterdir())))
+        # The wheel is built from the sdist, so a file missing there is missed here.
+        session.run("uv", "build", "-q", f"packages/kernels-{package}", "--out-dir", f"{dist}", external=True)
+    session.run("twine", "check", "--strict", *map(str, sorted(dist.glob("*-*"))))
+    for package in PACKAGES:
+        wheel = next(dist.glob(f"kernels_{package}-*.whl"))
+        with tempfile.TemporaryDirectory() as elsewhere, session.chdir(elsewhere):
+            python = f"{elsewhere}/bin/python" if os.name == "posix" else f"{elsewhere}/Scripts/python.exe"
+            session.run("uv", "venv", "-q", "--clear", "--python", session.python or sys.executable, ".", external=True)
+            install = ["uv", "pip", "install", "-q", "--python", python, "--exclude-newer", exclude_newer()]
+            session.run(*install, "--find-links", f"{dist}", f"{wheel}", external=True)
+            session.run(python, "-I", "-c", f"import kernels_{package}", external=True)
+            session.run("uv", "pip", "check", "--python", python, external=True)
+
+
+def exclude_newer() -> str:
+    """The date that pins the resolution, for commands that run outside the workspace."""
+    return str(nox.project.load_toml(ROOT / "pyproject.toml")["tool"]["uv"]["exclude-newer"])

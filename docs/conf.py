@@ -7,6 +7,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 2
 exclude_patterns = ["_build"]
+default_role = "code"  # docstrings put code in single backticks
 html_theme = "furo"
 html_title = "kernels"
 autodoc_member_order = "bysource"

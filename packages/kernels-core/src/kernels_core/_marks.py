@@ -44,7 +44,7 @@ def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict
         weight_decay: weight decay of unmarked parameters, >= 0.
 
     Returns:
-        A list of `{"params": [...], "lr": float, "weight_decay": float}`, in the order of first appearance.
+        Dictionaries with the keys `"params"`, `"lr"` and `"weight_decay"`, in the order of first appearance.
 
     Example:
         >>> groups = param_groups(nn.Linear(3, 2), lr=1e-3, weight_decay=0.05)

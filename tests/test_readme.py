@@ -1,0 +1,33 @@
+import re
+from pathlib import Path
+
+from kernels_bench.__main__ import app
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).parents[1]
+
+
+def commands() -> list[str]:
+    """The console commands of the README, in order."""
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def test_continuous_integration_runs_the_readme_s_test_command() -> None:
+    _, test = commands()
+    assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == test
+    assert test in (ROOT / "CONTRIBUTING.md").read_text().splitlines()
+
+
+def test_the_demo_command_exists() -> None:
+    demo, _ = commands()
+    assert demo.endswith("kernels-bench demo")
+    assert CliRunner().invoke(app, ["demo", "--help"]).exit_code == 0
+
+
+def test_pages_link_to_files_that_exist() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()) + re.findall(
+            r'srcset="([^"]+)"', page.read_text()
+        ):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
