@@ -216,3 +216,10 @@ def test_empty_batches_and_single_samples(shape: tuple[int, ...], mode: str) -> 
 def test_non_contiguous_inputs(make: Callable[[], Tensor], padding: str) -> None:
     layer, x = make_layer(1, fft_padding=padding), make()
     torch.testing.assert_close(layer(x), layer(x.contiguous()))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_builds_without_memory(kernel: str) -> None:
+    with torch.device("meta"):
+        layer = make_layer(2, kernel=kernel, window="gaussian")
+    assert layer(torch.randn(2, 6, 5, 4, device="meta")).shape == (2, 6, 5, 4)

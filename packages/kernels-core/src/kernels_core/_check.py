@@ -22,14 +22,33 @@ def integer(name: str, value: object, minimum: int) -> int:
     return result
 
 
+def number(name: str, value: object) -> float:
+    """`value` as a finite float of at least zero."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"`{name}` must be a number, got {value!r} ({type(value).__name__})")
+    result = float(value)
+    if not 0 <= result < math.inf:
+        raise ValueError(f"`{name}` must be finite and not negative, got {value!r}")
+    return result
+
+
 def positive(name: str, value: object) -> float:
     """`value` as a finite float above zero."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"`{name}` must be a positive number, got {value!r} ({type(value).__name__})")
-    result = float(value)
-    if not 0 < result < math.inf:
-        raise ValueError(f"`{name}` must be positive and finite, got {value!r}")
+    result = number(name, value)
+    if result == 0:
+        raise ValueError(f"`{name}` must be positive, got {value!r}")
     return result
+
+
+def sizes(name: str, values: object, count: int) -> None:
+    """`values` are `count` sizes of at least 1, without pinning symbolic sizes under `torch.compile`."""
+    if isinstance(values, str) or not isinstance(values, Sequence) or len(values) != count:
+        raise ValueError(f"`{name}` must hold {count} sizes, one per axis; got {values!r}")
+    for axis, size in enumerate(values):
+        if isinstance(size, (bool, float, str)):
+            raise TypeError(f"`{name}[{axis}]` must be an int >= 1, got {size!r} ({type(size).__name__})")
+        if size < 1:
+            raise ValueError(f"`{name}[{axis}]` must be >= 1, got {size}")
 
 
 def per_axis(name: str, value: object, data_dim: int, check: Callable[[str, object], T]) -> tuple[T, ...]:

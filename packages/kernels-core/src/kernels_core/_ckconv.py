@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from . import _check
 from ._cache import ConstantCache
 from ._coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
-from ._fftconv import DTYPES, constant_operator, fftconv_checked, paddings_per_axis
+from ._fftconv import DTYPES, constant_operator, fftconv_checked, paddings_per_axis, with_shortcut
 from ._fftconv_execute import compute_dtype, convolve_spectrum
-from ._lazy import describe, instantiate, takes_argument
+from ._lazy import build_module, describe, takes_argument
 from ._marks import MarkedModule
 from ._siren import ImplicitKernelND
 from ._window import ModulationND
@@ -80,7 +80,8 @@ class CKConvND(MarkedModule):
         self.is_causal = _check.flag("is_causal", is_causal)
         self.fft_backend = _check.choice("fft_backend", fft_backend, FFT_BACKENDS)
         self.grid_type = grid_type
-        self.fft_padding = fft_padding if isinstance(fft_padding, str) else tuple(fft_padding)
+        single = isinstance(fft_padding, str) or not isinstance(fft_padding, Sequence)
+        self.fft_padding = fft_padding if single else tuple(fft_padding)
         self._paddings = _resolve_paddings(self.fft_padding, self.is_causal, self.data_dim)
         self._grid_types = _resolve_grid_types(grid_type, self.fft_padding, self._paddings)
         self.kernel = self._build_kernel(kernel_cfg)
@@ -100,7 +101,7 @@ class CKConvND(MarkedModule):
             if min(halved) < 2:
                 raise ValueError(f"`kernel_cfg` has L_cache={L_cache}: single axes halve it, so they need at least 3")
             overrides["L_cache"] = halved if len(set(halved)) > 1 else halved[0]
-        kernel = _build("kernel_cfg", cfg, **overrides)
+        kernel = build_module("kernel_cfg", cfg, **overrides)
         if "single" in self._grid_types and not overrides and hasattr(kernel, "L_cache"):
             raise ValueError(
                 f"`kernel_cfg`: this layer's grid is {self._grid_types}, and on single axes it must halve the kernel's "
@@ -113,7 +114,7 @@ class CKConvND(MarkedModule):
         L_cache = getattr(self.kernel, "L_cache_per_axis", None)
         grid_size = None if L_cache is None else 2 * max(L_cache) - 1
         overrides = {"grid_size": grid_size} if grid_size is not None and takes_argument(cfg, "grid_size") else {}
-        mask = _build("mask_cfg", cfg, **overrides)
+        mask = build_module("mask_cfg", cfg, **overrides)
         expected = {"data_dim": self.data_dim, "num_channels": self.hidden_dim}
         _check_geometry("mask_cfg", mask, **expected, **({} if grid_size is None else {"grid_size": grid_size}))
         return mask
@@ -139,10 +140,12 @@ class CKConvND(MarkedModule):
         """
         signal = self._check_input(x, is_bhl_input)
         finer = _check.per_axis("resolution", resolution, self.data_dim, _check.positive)
-        if self._is_constant(conditioning):
+        if self._is_constant(x, conditioning):
             device = x.device.type
             autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-            key = (signal, finer, torch.promote_types(x.dtype, torch.float32), autocast)
+            # The modules are in the key because one without parameters can be replaced, too.
+            modules = (*self.kernel.modules(), *self.mask.modules())
+            key = (signal, finer, torch.promote_types(x.dtype, torch.float32), autocast, modules)
             spectrum, plan = self._constants.get(
                 key,
                 [*self.parameters(), *self.buffers()],
@@ -152,9 +155,10 @@ class CKConvND(MarkedModule):
         kernel = self._windowed_kernel(signal, finer, conditioning)
         if kernel.shape[0] != 1 and kernel.shape[0] != x.shape[0]:
             raise ValueError(f"`conditioning` gives {kernel.shape[0]} kernels for the {x.shape[0]} samples of `x`")
+        kernel = with_shortcut(kernel, self.shortcut, self._paddings, False, compute_dtype(x, kernel))
         if not is_bhl_input:
             kernel = kernel.movedim(1, -1)
-        return fftconv_checked(x, kernel, self.shortcut, self._paddings, channels_last=not is_bhl_input)
+        return fftconv_checked(x, kernel, self._paddings, channels_last=not is_bhl_input)
 
     def _operator(self, x: Tensor, signal: tuple[int, ...], finer: tuple[float, ...]) -> tuple[Tensor, Any]:
         kernel = self._windowed_kernel(signal, finer, None)
@@ -226,13 +230,13 @@ class CKConvND(MarkedModule):
             raise ValueError(f"`x` has a spatial axis without samples: shape {tuple(x.shape)}")
         return signal
 
-    def _is_constant(self, conditioning: Tensor | None) -> bool:
+    def _is_constant(self, x: Tensor, conditioning: Tensor | None) -> bool:
         """Whether kernel and spectrum depend on nothing but parameters that can be watched."""
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._get_tracing_state():
             return False
         if conditioning is not None and getattr(self.kernel, "film_generator", self.kernel) is not None:
             return False
-        if torch._C._are_functorch_transforms_active():
+        if torch._C._are_functorch_transforms_active() or type(x) is not Tensor or type(x.shape[0]) is not int:
             return False
         return all(
             type(p) in (Tensor, nn.Parameter, nn.Buffer) and (p.is_cpu or not p.is_inference())
@@ -259,8 +263,7 @@ class CKConvND(MarkedModule):
         cost comparable across implementations, not what this one happens to pad to. Three FFTs, or two at inference
         when the kernel is a constant.
         """
-        if len(spatial_dims) != self.data_dim:
-            raise ValueError(f"`spatial_dims` must hold {self.data_dim} sizes, got {tuple(spatial_dims)}")
+        _check.sizes("spatial_dims", spatial_dims, self.data_dim)
         lengths = self._grid_lens(spatial_dims)
         padded = [
             {"circular": size, "causal": 2 * size, "zero": min(size + length, 2 * size)}[padding]
@@ -280,13 +283,6 @@ class CKConvND(MarkedModule):
         )
 
 
-def _build(name: str, cfg: Any, **overrides: Any) -> nn.Module:
-    module = instantiate(cfg, **overrides)
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"`{name}` must build an nn.Module, got {type(module).__name__}")
-    return module
-
-
 def _check_geometry(name: str, module: nn.Module, **expected: int) -> None:
     for attribute, value in expected.items():
         if (given := getattr(module, attribute, value)) != value:
@@ -295,7 +291,7 @@ def _check_geometry(name: str, module: nn.Module, **expected: int) -> None:
             )
 
 
-def _resolve_paddings(fft_padding: str | tuple[str, ...], is_causal: bool, data_dim: int) -> tuple[str, ...]:
+def _resolve_paddings(fft_padding: str | Sequence[str], is_causal: bool, data_dim: int) -> tuple[str, ...]:
     paddings = paddings_per_axis(fft_padding, data_dim, name="fft_padding")
     if not is_causal:
         return paddings
@@ -307,7 +303,7 @@ def _resolve_paddings(fft_padding: str | tuple[str, ...], is_causal: bool, data_
 
 
 def _resolve_grid_types(
-    grid_type: str | None, fft_padding: str | tuple[str, ...], paddings: tuple[str, ...]
+    grid_type: str | None, fft_padding: str | Sequence[str], paddings: tuple[str, ...]
 ) -> tuple[str, ...]:
     if grid_type is None:
         return tuple("single" if padding == "circular" else "double" for padding in paddings)

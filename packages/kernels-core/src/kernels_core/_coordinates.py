@@ -38,12 +38,17 @@ def axis_coordinates(
     Returns:
         float32 tensor `[2 * length - 1]`, or `[length]` if causal. Always float32: bfloat16 merges neighbours.
 
+    Raises:
+        ValueError: `L_cache` below 2, which has no spacing.
+
     Example:
         >>> axis_coordinates(3, 3).tolist()
         [-1.0, -0.5, 0.0, 0.5, 1.0]
         >>> axis_coordinates(2, 3).tolist()
         [-0.5, 0.0, 0.5]
     """
+    if L_cache < 2:
+        raise ValueError(f"`L_cache` must be >= 2, got {L_cache}")
     first = 0 if causal else 1 - length
     return torch.arange(first, length, device=device, dtype=torch.float32) / ((L_cache - 1) * resolution)
 
@@ -56,14 +61,3 @@ def coordinate_grid(axes: Sequence[Tensor]) -> Tensor:
         torch.Size([1, 3, 5, 2])
     """
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).unsqueeze(0)
-
-
-def check_seq_lens(seq_lens: Sequence[int], data_dim: int) -> None:
-    """One length >= 1 per axis, without pinning symbolic sizes under `torch.compile`."""
-    if isinstance(seq_lens, (str, int)) or len(seq_lens) != data_dim:
-        raise ValueError(f"`seq_lens` must hold {data_dim} lengths, one per axis; got {seq_lens!r}")
-    for axis, length in enumerate(seq_lens):
-        if isinstance(length, (bool, float)):
-            raise TypeError(f"`seq_lens[{axis}]` must be an int >= 1, got {length!r}")
-        if length < 1:
-            raise ValueError(f"`seq_lens[{axis}]` must be >= 1, got {length}")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from . import _check
-from ._coordinates import axis_coordinates, check_seq_lens, coordinate_grid, normalize_L_cache
+from ._coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
 from ._marks import MarkedModule, mark
 
 
@@ -65,7 +65,7 @@ class PositionalEmbeddingND(MarkedModule):
 
     def axes(self, seq_lens: Sequence[int]) -> list[Tensor]:
         """The per-axis coordinates of the grid for `seq_lens`, on this module's device."""
-        check_seq_lens(seq_lens, self.data_dim)
+        _check.sizes("seq_lens", seq_lens, self.data_dim)
         device = self.linear.weight.device
         pairs = zip(seq_lens, self.L_cache_per_axis, strict=True)
         return [axis_coordinates(length, L_cache, device=device) for length, L_cache in pairs]

@@ -57,15 +57,13 @@ def fftconv_nd(
         torch.Size([2, 8, 50, 37])
     """
     paddings = _check_operands(x, kernel, shortcut, padding, _check.flag("channels_last", channels_last))
-    return fftconv_checked(x, kernel, shortcut, paddings, channels_last)
-
-
-def fftconv_checked(
-    x: Tensor, kernel: Tensor, shortcut: Tensor | None, paddings: tuple[str, ...], channels_last: bool
-) -> Tensor:
-    """`fftconv_nd` for operands that fit: checks of sizes that cannot fail would be guards of an exported program."""
     if shortcut is not None:
-        kernel = _with_shortcut(kernel, shortcut, paddings, channels_last, compute_dtype(x, kernel))
+        kernel = with_shortcut(kernel, shortcut, paddings, channels_last, compute_dtype(x, kernel))
+    return fftconv_checked(x, kernel, paddings, channels_last)
+
+
+def fftconv_checked(x: Tensor, kernel: Tensor, paddings: tuple[str, ...], channels_last: bool) -> Tensor:
+    """`fftconv_nd` for operands that fit: checks of sizes that cannot fail would be guards of an exported program."""
     return differentiable_fftconv(x, kernel, ",".join(paddings), channels_last)
 
 
@@ -76,7 +74,7 @@ def constant_operator(
 
     `convolve_spectrum(x, *constant_operator(...), channels_last)` is the same value by the same operations.
     """
-    kernel = _with_shortcut(kernel, shortcut, paddings, False, dtype)
+    kernel = with_shortcut(kernel, shortcut, paddings, False, dtype)
     plan = plan_axes(signal, tuple(kernel.shape[2:]), paddings)
     return kernel_spectrum(kernel, signal, paddings, False, dtype), plan
 
@@ -93,7 +91,7 @@ def paddings_per_axis(padding: str | Sequence[str], data_dim: int, name: str = "
     return _check.per_axis(name, padding, data_dim, lambda item, value: _check.choice(item, value, PADDINGS))
 
 
-def _with_shortcut(
+def with_shortcut(
     kernel: Tensor, shortcut: Tensor, paddings: tuple[str, ...], channels_last: bool, dtype: torch.dtype
 ) -> Tensor:
     """`kernel` with the shortcut added to its tap of lag 0: the same operator, one pass over `x` less."""

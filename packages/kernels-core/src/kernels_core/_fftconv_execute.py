@@ -43,6 +43,8 @@ def kernel_spectrum(
 
 def convolve_spectrum(x: Tensor, spectrum: Tensor, plan: Sequence[AxisPlan], channels_last: bool) -> Tensor:
     """`convolve` with the kernel's spectrum at hand."""
+    if x.numel() == 0:
+        return x.new_zeros(x.shape)
     product = _transform(x, plan, channels_last, _real_dtype(spectrum)).mul_(spectrum)
     return _restore(_inverse(product, plan, [axis.signal for axis in plan]), channels_last, x.dtype)
 
@@ -102,7 +104,8 @@ def _channels_first(tensor: Tensor, channels_last: bool) -> Tensor:
 
 
 def _transform(signal: Tensor, plan: Sequence[AxisPlan], channels_last: bool, dtype: torch.dtype) -> Tensor:
-    signal = _channels_first(signal, channels_last).to(dtype)
+    # Contiguous, because some builds of torch cannot transform expanded tensors.
+    signal = _channels_first(signal, channels_last).to(dtype).contiguous()
     return torch.fft.rfftn(signal, s=[axis.length for axis in plan], dim=_dims(plan))
 
 

@@ -3,7 +3,7 @@
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -53,10 +53,11 @@ def describe(cfg: object) -> LazyConfig | None:
     if isinstance(cfg, LazyConfig):
         return cfg
     if isinstance(cfg, functools.partial):
-        if cfg.args:
-            names = inspect.signature(cfg.func).bind_partial(*cfg.args).arguments
-            return LazyConfig(cfg.func)(**names, **cfg.keywords)
-        return LazyConfig(cfg.func)(**cfg.keywords)
+        signature = _signature(cfg.func)
+        names = signature.bind_partial(*cfg.args).arguments
+        if any(signature.parameters[name].kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD for name in names):
+            return None  # arguments without names, as of nn.Sequential
+        return LazyConfig(cfg.func)(**names, **cfg.keywords)
     if isinstance(cfg, Mapping):
         if TARGET_KEY not in cfg:
             raise ValueError(f"a configuration mapping needs the key {TARGET_KEY!r}; got the keys {list(cfg)}")
@@ -110,6 +111,19 @@ def instantiate(cfg: Any, **overrides: Any) -> Any:
     return described.target(**arguments)
 
 
+def build_module(name: str, cfg: Any, **overrides: Any) -> nn.Module:
+    """The module that the argument `name` describes."""
+    if not (callable(cfg) or isinstance(cfg, (LazyConfig, Mapping))):
+        raise TypeError(
+            f"`{name}` must be a LazyConfig, a callable, a mapping with {TARGET_KEY!r} or an nn.Module; "
+            f"got {cfg!r} ({type(cfg).__name__})"
+        )
+    module = instantiate(cfg, **overrides)
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"`{name}` must build an nn.Module, got {module!r} ({type(module).__name__})")
+    return module
+
+
 def takes_argument(cfg: object, name: str) -> bool:
     """Whether the target that `cfg` describes has a parameter `name`."""
     described = describe(cfg)
@@ -121,8 +135,10 @@ def _build_nested(value: Any) -> Any:
         return instantiate(value)
     if isinstance(value, Mapping):
         return {key: _build_nested(item) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_build_nested(item) for item in value)
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        built = [_build_nested(item) for item in value]
+        if any(new is not old for new, old in zip(built, value, strict=True)):
+            return tuple(built) if isinstance(value, tuple) else built
     return value
 
 

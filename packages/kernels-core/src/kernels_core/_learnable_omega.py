@@ -58,9 +58,9 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
             raise ValueError(
                 f"`omega_0_scale_max` (={omega_0_scale_max}) must be >= `omega_0_scale_min` (={omega_0_scale_min})"
             )
-        if isinstance(omega_0_scale_init, (int, float)):
-            omega_0_scale_init = [omega_0_scale_init] * self.embedding_dim
-        scales = frequencies("omega_0_scale_init", omega_0_scale_init, self.embedding_dim)
+        one = isinstance(omega_0_scale_init, (int, float))
+        values = [omega_0_scale_init] * self.embedding_dim if one else omega_0_scale_init
+        scales = frequencies("omega_0_scale_init", values, self.embedding_dim)  # type: ignore[arg-type]
         if not all(self.omega_0_scale_min <= scale <= self.omega_0_scale_max for scale in scales):
             raise ValueError(
                 f"`omega_0_scale_init` must lie in [{omega_0_scale_min}, {omega_0_scale_max}]; "
@@ -68,7 +68,7 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
             )
         self.apply_lr_scale = _check.flag("apply_lr_scale", apply_lr_scale)
         nn.init.uniform_(self.linear.weight, -1 / self.data_dim, 1 / self.data_dim)
-        self.omega_0_scale = nn.Parameter(torch.tensor(scales, dtype=torch.float32))
+        self.omega_0_scale = nn.Parameter(torch.tensor(scales))
         mark(self.parameters(), "_no_weight_decay", True)
         if self.apply_lr_scale:
             mark(self.linear.parameters(), "_lr_scale", 1 / (2 * math.pi * self.omega_0))

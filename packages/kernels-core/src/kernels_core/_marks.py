@@ -46,13 +46,18 @@ def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict
     Returns:
         Dictionaries with the keys `"params"`, `"lr"` and `"weight_decay"`, in the order of first appearance.
 
+    Raises:
+        TypeError, ValueError: an argument of the wrong type or out of range.
+
     Example:
         >>> groups = param_groups(nn.Linear(3, 2), lr=1e-3, weight_decay=0.05)
         >>> [(len(g["params"]), g["lr"], g["weight_decay"]) for g in groups]
         [(2, 0.001, 0.05)]
     """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"`module` must be an nn.Module, whose parameters carry the marks; got {type(module).__name__}")
     lr = _check.positive("lr", lr)
-    weight_decay = 0.0 if weight_decay == 0 else _check.positive("weight_decay", weight_decay)
+    weight_decay = _check.number("weight_decay", weight_decay)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in module.parameters():
         if not parameter.requires_grad:

@@ -1,6 +1,5 @@
 """SIREN kernels whose first layer holds several frequencies, fixed at construction."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,12 +15,13 @@ Frequencies = Sequence[float] | Tensor
 
 def frequencies(name: str, values: Frequencies, count: int) -> list[float]:
     """`values` as `count` strictly positive finite floats."""
+    items = values.tolist() if isinstance(values, Tensor) else values
     try:
-        result = [float(value) for value in values]
-    except (TypeError, ValueError):
-        raise ValueError(f"`{name}` must hold {count} positive numbers, got {values!r}") from None
-    if len(result) != count or not all(math.isfinite(value) and value > 0 for value in result):
-        raise ValueError(f"`{name}` must hold {count} positive finite numbers; got {len(result)}: {result}")
+        result = [_check.positive(f"{name}[{index}]", item) for index, item in enumerate(items)]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`{name}` must hold {count} positive finite numbers, got {values!r}: {error}") from None
+    if len(result) != count:
+        raise ValueError(f"`{name}` must hold {count} positive finite numbers, got {len(result)}: {values!r}")
     return result
 
 
@@ -40,11 +40,10 @@ def omega_0_schedule(num_blocks: int, omega_0_min: float, omega_0_max: float, sc
     _check.choice("schedule", schedule, ("linear", "log"))
     if high < low:
         raise ValueError(f"`omega_0_max` (={omega_0_max}) must be at least `omega_0_min` (={omega_0_min})")
+    fractions = [block / max(num_blocks - 1, 1) for block in range(num_blocks)]
     if schedule == "linear":
-        values = torch.linspace(low, high, num_blocks, dtype=torch.float64)
-    else:
-        values = torch.linspace(math.log(low), math.log(high), num_blocks, dtype=torch.float64).exp()
-    return values.tolist()
+        return [low + (high - low) * fraction for fraction in fractions]
+    return [low * (high / low) ** fraction for fraction in fractions]
 
 
 def block_diagonal_mask(rows: int, columns: int, num_blocks: int, off_block_scale: float) -> Tensor:
@@ -76,10 +75,9 @@ class BlockFrequencies:
         for name, size in sizes.items():
             if _check.integer(name, size, 1) % self.num_blocks:
                 raise ValueError(f"`{name}` (={size}) must be divisible by `num_blocks` (={num_blocks})")
-        self.off_block_scale = 0.0 if off_block_scale == 0 else _check.positive("off_block_scale", off_block_scale)
-        if omega_0_per_block is None:
-            self.per_block = omega_0_schedule(self.num_blocks, omega_0_min, omega_0_max, schedule)
-        else:
+        self.off_block_scale = _check.number("off_block_scale", off_block_scale)
+        self.per_block = omega_0_schedule(self.num_blocks, omega_0_min, omega_0_max, schedule)
+        if omega_0_per_block is not None:
             self.per_block = frequencies("omega_0_per_block", omega_0_per_block, self.num_blocks)
 
     def spread(self, values: Sequence[float], rows: int) -> list[float]:

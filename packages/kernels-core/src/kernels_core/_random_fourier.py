@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from . import _check
 from ._embedding import PositionalEmbeddingND, affine_of_axes
-from ._lazy import instantiate
+from ._lazy import build_module
 from ._siren import ImplicitKernelND
 
 
@@ -75,7 +75,7 @@ class RandomFourierKernelND(ImplicitKernelND):
         fan_in = self.embedding_dim
         for _ in range(self.num_layers - 1):
             self.kernel_network.append(nn.Linear(fan_in, self.mlp_hidden_dim, bias=self.use_bias))
-            self.kernel_network.append(instantiate(nonlinear_cfg))
+            self.kernel_network.append(build_module("nonlinear_cfg", nonlinear_cfg))
             fan_in = self.mlp_hidden_dim
         self.out_linear = nn.Linear(self.mlp_hidden_dim, self.out_dim, bias=self.use_bias)
         if init_method is not None:

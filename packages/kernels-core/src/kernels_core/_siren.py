@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from . import _check
 from ._coordinates import coordinate_grid
 from ._embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
-from ._lazy import instantiate
+from ._lazy import build_module
 from ._marks import MarkedModule, mark
 
 
 class ImplicitKernelND(MarkedModule):
     """Base of all kernels that are functions of position; subclass it and write `evaluate` to make your own.
+
+    `CKConvND` calls `evaluate`, on the part of the grid that it needs: hooks on a kernel's `forward` do not run there.
 
     Attributes:
         positional_embedding: the first layer, which also knows the geometry.
@@ -58,6 +60,7 @@ class ImplicitKernelND(MarkedModule):
         """Operations to generate one kernel on `prod(2 * L_d - 1)` points; 0 for a constant kernel at inference."""
         if inference and self.film_generator is None:
             return 0
+        _check.sizes("grid_lens", grid_lens, self.data_dim)
         points = math.prod(2 * length - 1 for length in grid_lens)
         width = self.mlp_hidden_dim
         inner = self.embedding_dim * width + (self.num_layers - 2) * width * width
@@ -119,9 +122,7 @@ class SIRENNetworkND(ImplicitKernelND):
                 f"`film_after_pos_embed=True` needs `embedding_dim` (={self.embedding_dim}) equal to "
                 f"`mlp_hidden_dim` (={self.mlp_hidden_dim})"
             )
-        generator = instantiate(film_cfg)
-        if not isinstance(generator, nn.Module):
-            raise TypeError(f"`film_cfg` must build an nn.Module, got {type(generator).__name__}")
+        generator = build_module("film_cfg", film_cfg)
         self._check_film("num_film_layers", getattr(generator, "num_film_layers", self._modulations), self._modulations)
         width = getattr(generator, "kernel_hidden_dim", self.mlp_hidden_dim)
         self._check_film("kernel_hidden_dim", width, self.mlp_hidden_dim)
@@ -236,6 +237,9 @@ def _siren_linear(fan_in: int, fan_out: int, use_bias: bool) -> nn.Linear:
 
 def _affine(h: Tensor, linear: Any) -> Tensor:
     """`W h + b` over features-first matrices: `h` is `[in, points]` or `[B, in, points]`."""
+    if type(linear) is not nn.Linear or linear._forward_pre_hooks or linear._forward_hooks:
+        # An adapter, a pruned layer: what it does on a call matters, so call it.
+        return linear(h.mT).mT
     weight, bias = linear.weight, linear.bias
     if h.ndim == 2:
         return torch.mm(weight, h) if bias is None else torch.addmm(bias[:, None], weight, h)

@@ -62,11 +62,11 @@ class ModulationND(MarkedModule):
 
     def window(self, axes: Sequence[Tensor], kernel: Tensor) -> Tensor:
         """`kernel [1|B, C, *sizes]` times the mask on the product grid of per-axis coordinates: only tables needed."""
+        windowed = kernel
         for axis, positions in enumerate(axes):
             table = self.axis_window(axis, positions[:, None]).mT
-            along = (slice(None), *[None] * axis, slice(None), *[None] * (len(axes) - 1 - axis))
-            kernel = kernel * table[along].to(kernel.dtype)
-        return kernel
+            windowed = windowed * table[(slice(None), *[None] * axis, slice(None), *[None] * (len(axes) - 1 - axis))]
+        return windowed.to(kernel.dtype)
 
     def forward(self, grid: Tensor, x: Tensor) -> Tensor:
         """`x [B, *grid, C]` times the mask at `grid [1, *grid, D]`; same shape and dtype.
@@ -179,7 +179,7 @@ class GaussianModulationND(ModulationND):
             std = std.log()
         elif parametrization == "softplus":
             std = std.expm1().log()
-        self.std_param = nn.Parameter(std.float())
+        self.std_param = nn.Parameter(std.to(torch.get_default_dtype()))
         mark(self.parameters(), "_no_weight_decay", True)
 
     def _initial_std(self, extent: float) -> Tensor:

@@ -24,7 +24,7 @@ def integer(name: str, value: Any) -> int:
 
 def finite(name: str, value: Any) -> None:
     """`value` is a finite number of at least 0."""
-    if not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"`{name}` must be a number >= 0, got {value!r} ({type(value).__name__})")
     if not 0 <= float(value) < math.inf:
         raise ValueError(f"`{name}` must be finite and >= 0, got {value!r}")

@@ -58,7 +58,8 @@ class KernelFiLMGenerator(MarkedModule):
         if init_type not in INIT_TYPES:
             raise ValueError(f"`init_type` must be one of {', '.join(map(repr, INIT_TYPES))}; got {init_type!r}")
         _check.finite("init_std", init_std)
-        _check.finite("no_weight_decay", no_weight_decay)
+        if not isinstance(no_weight_decay, bool):
+            _check.finite("no_weight_decay", no_weight_decay)
         self.no_weight_decay, self.init_type, self.init_std = no_weight_decay, init_type, init_std
         size = self.num_film_layers * 2 * self.kernel_hidden_dim
         self.mlp = nn.Sequential(
