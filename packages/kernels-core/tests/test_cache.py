@@ -107,6 +107,17 @@ def test_changed_parameters_are_noticed(change: Callable[[nn.Parameter], object]
     assert doubled.computed == 2
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("change", [in_place, in_inference_mode, step, load], ids=lambda change: change.__name__)
+def test_changed_parameters_are_noticed_on_a_gpu(change: Callable[[nn.Parameter], object]) -> None:
+    doubled = Doubled(nn.Parameter(parameter().detach().cuda()))
+    assert doubled.get() is doubled.get()
+    change(doubled.parameters[0])
+    assert torch.equal(doubled.get()[0], 2 * doubled.parameters[0].detach())
+    assert doubled.computed == 2
+
+
 def test_other_parameters_are_noticed() -> None:
     doubled = Doubled(parameter(), parameter())
     doubled.get()
