@@ -63,7 +63,8 @@ def integration(session: nox.Session) -> None:
 @nox.parametrize("package", ["core", "film"])
 def minimum(session: nox.Session, package: str) -> None:
     """Tests of a package on the oldest dependencies it declares."""
-    session.install("--group", "test")
+    # Older releases of torch compile with setuptools but do not declare it.
+    session.install("--group", "test", "setuptools")
     session.install("--resolution", "lowest-direct", *PACKAGES[package])
     run_tests(session, package)
 

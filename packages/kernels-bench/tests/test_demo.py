@@ -82,7 +82,8 @@ def test_an_interrupt_leaves_no_half_written_file(tmp_path: Path, seconds: float
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    # CPython ends with the signal itself, which shells show as 130 too, when it came within an exec() of an import.
+    assert process.returncode in (130, -signal.SIGINT)
     assert errors == "Interrupted; files that were there before are as they were.\n"
     assert list(folder.iterdir()) == []
 
