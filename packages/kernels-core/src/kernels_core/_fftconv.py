@@ -95,8 +95,8 @@ def with_shortcut(
     kernel: Tensor, shortcut: Tensor, paddings: tuple[str, ...], channels_last: bool, dtype: torch.dtype
 ) -> Tensor:
     """`kernel` with the shortcut added to its tap of lag 0: the same operator, one pass over `x` less."""
-    if shortcut.shape[0] == 0:
-        return kernel.to(dtype)
+    if shortcut.shape[0] == 0:  # not every torch pads a tensor without elements
+        return kernel.to(dtype) + shortcut.to(dtype).sum()
     sizes = kernel.shape[1:-1] if channels_last else kernel.shape[2:]
     widths = []
     for taps, padding in zip(reversed(sizes), reversed(paddings), strict=True):
