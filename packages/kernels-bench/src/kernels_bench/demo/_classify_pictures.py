@@ -158,7 +158,7 @@ def training(histories: Mapping[str, History]) -> Picture:
             epochs = np.arange(1, len(history.loss) + 1)
             loss.plot(epochs, history.loss, label=label)
             accuracy.plot(epochs, history.accuracy, label=label)
-        loss.set(xlabel="epoch", ylabel="training loss", yscale="log")
+        loss.set(xlabel="epoch", ylabel="training loss")
         accuracy.set(xlabel="epoch", ylabel="test accuracy", ylim=(None, 1.0))
         accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
         for axis in (loss, accuracy):

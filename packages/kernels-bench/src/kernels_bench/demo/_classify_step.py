@@ -40,7 +40,7 @@ def run(settings: Settings, progress: Progress) -> Outcome:
         for (name, label) in NAMES.items()
         if (n := numbers[name])
     ]
-    header = ["digits, 450 test images", "test accuracy", "parameters", "s / epoch", "at 16 x 16", "at 24 x 24"]
+    header = ["model", "test accuracy", "parameters", "s / epoch", "at 16 x 16", "at 24 x 24"]
     film = numbers["film"]
     return Outcome(
         headline={
