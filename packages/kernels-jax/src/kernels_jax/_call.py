@@ -70,7 +70,8 @@ class Call(Messenger):  # type: ignore[misc]
                 raise ValueError(
                     f"the site {name!r} was registered inside a jax.jit, jax.checkpoint, loop or jax.vmap that began "
                     f"within {method}, so it has no value outside of it (under jax.vmap: it has one per row). Ask "
-                    "for it before the transformation, which then sees that same value; a Bayesian layer does so by `.draw()`"
+                    "for it before the transformation, which then sees that same value; a Bayesian layer does so by "
+                    "`.draw()`"
                 ) from None
 
 

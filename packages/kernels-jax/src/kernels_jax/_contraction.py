@@ -15,7 +15,7 @@ def contract(generator: Generators, z: Rows, x: Rows) -> Output:
     - `K < out`: z and x first (or x and the generator, where `out < in`), `N * K * min(in, out)` numbers;
     - else: a few rows of every weight matrix at a time, `N * in` numbers each, made again for the gradient.
     """
-    if z.shape[-1] < generator.shape[0]:
+    if z.shape[-1] < generator.shape[0] or not len(x):
         # einsum takes the order with the fewest multiplications, which is the one above.
         return jnp.einsum("oik,nk,ni->no", generator, z, x)
 

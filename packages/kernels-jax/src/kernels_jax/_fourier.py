@@ -107,7 +107,8 @@ class LaplaceFourierFeatures(FourierFeatures):
 class MaternFourierFeatures(FourierFeatures):
     """Features of the isotropic Matern kernel of smoothness nu: frequencies multivariate Student-t.
 
-    Each frequency has 2 nu degrees of freedom. With `s = sqrt(2 nu) |r| / l`: `exp(-s)` at nu = 1/2, `(1 + s) exp(-s)` at 3/2, `(1 + s + s^2/3) exp(-s)` at 5/2.
+    Each frequency has 2 nu degrees of freedom. With `s = sqrt(2 nu) |r| / l` the kernel is `exp(-s)` at nu = 1/2,
+    `(1 + s) exp(-s)` at 3/2, `(1 + s + s^2/3) exp(-s)` at 5/2.
     Rasmussen and Williams 2006, equations 4.14 and 4.15. Shapes and sites as for `RBFFourierFeatures`.
 
     Example:
