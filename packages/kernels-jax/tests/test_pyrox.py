@@ -316,8 +316,8 @@ def test_predictive(parallel):
     assert len(set((drawn["s.w"] - drawn["scale"]).tolist())) == 6
 
 
-@pytest.mark.parametrize("chain_method", ["sequential", "vectorized"])
-def test_nuts_with_a_hierarchical_prior(chain_method):
+@pytest.mark.parametrize(("chain_method", "num_chains"), [("sequential", 1), ("vectorized", 2)])
+def test_nuts_with_a_hierarchical_prior(chain_method, num_chains):
     def model(x, y):
         scale = numpyro.sample("scale", dist.HalfNormal(1.0))
         weight = PriorOf(pyrox_name="p")(scale)
@@ -329,13 +329,12 @@ def test_nuts_with_a_hierarchical_prior(chain_method):
             w = self.pyrox_sample("w", dist.Normal(0.0, scale))
             return self.pyrox_sample("twice", 2 * w) / 2
 
-    mcmc = MCMC(
-        NUTS(model), num_warmup=200, num_samples=200, num_chains=2, chain_method=chain_method, progress_bar=False
-    )
+    options = {"num_chains": num_chains, "chain_method": chain_method, "progress_bar": False}
+    mcmc = MCMC(NUTS(model), num_warmup=100, num_samples=100, **options)
     mcmc.run(jax.random.key(0), X, 1.5 * X)
     samples = mcmc.get_samples()
     assert set(samples) == {"scale", "p.w", "p.twice"}
-    np.testing.assert_allclose(samples["p.w"].mean(), 1.5, atol=0.03)
+    np.testing.assert_allclose(samples["p.w"].mean(), 1.5, atol=0.05)
     np.testing.assert_allclose(samples["p.twice"], 2 * samples["p.w"], rtol=1e-5)
 
 

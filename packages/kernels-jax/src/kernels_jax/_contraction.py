@@ -2,10 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 
-from ._types import GeneratorRow, Generators, Output, Rows
+from ._types import Generators, Output, Rows
 
-_ROWS_AT_ONCE = 4
+_ROWS_AT_ONCE = 8
 
 
 def contract(generator: Generators, z: Rows, x: Rows) -> Output:
@@ -20,8 +21,13 @@ def contract(generator: Generators, z: Rows, x: Rows) -> Output:
         return jnp.einsum("oik,nk,ni->no", generator, z, x)
 
     @jax.checkpoint
-    def one_output(generator: GeneratorRow) -> Output:
-        return ((z @ generator.T) * x).sum(-1)
+    def some_outputs(generator: Generators) -> Rows:
+        weights = z @ rearrange(generator, "o i k -> k (o i)")
+        return jnp.einsum("noi,ni->no", rearrange(weights, "n (o i) -> n o i", i=x.shape[-1]), x)
 
-    y: Output = jax.lax.map(one_output, generator, batch_size=_ROWS_AT_ONCE)
-    return y.T
+    blocks, rest = jnp.split(generator, [len(generator) // _ROWS_AT_ONCE * _ROWS_AT_ONCE])
+    y = [some_outputs(rest)] if len(rest) else []
+    if len(blocks):
+        many = jax.lax.map(some_outputs, rearrange(blocks, "(b o) i k -> b o i k", o=_ROWS_AT_ONCE))
+        y.insert(0, rearrange(many, "b n o -> n (b o)"))
+    return jnp.concatenate(y, axis=1)

@@ -12,10 +12,10 @@ from numpyro.distributions import constraints, transforms
 
 from . import _check
 from ._pyrox import PyroxModule, pyrox_method
-from ._types import Coordinates, Features
+from ._types import Coordinates, Features, Output
 
 
-def fourier_features(projections: Features) -> Features:
+def fourier_features(projections: Output) -> Features:
     """`sqrt(1/n) [cos p, sin p]`, `(..., n)` to `(..., 2n)`: `phi . phi'` is the mean of `cos(p - p')`."""
     n = projections.shape[-1]
     return jnp.concatenate([jnp.cos(projections), jnp.sin(projections)], axis=-1) / math.sqrt(n)

@@ -11,8 +11,7 @@ Latent = Float[Array, "..."]
 
 Matrix = Float[Array, "in out"]
 Vector = Float[Array, "out"]
-Rows = Float[Array, "N _"]
+Rows = Float[Array, "_ _"]
 
 Generator = Float[Array, "rows cond"]
-GeneratorRow = Float[Array, "in cond"]
 Generators = Float[Array, "out in cond"]
