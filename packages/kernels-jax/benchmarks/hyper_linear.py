@@ -1,6 +1,6 @@
 """HyperLinear with one latent per row against a weight matrix for each row: time and memory, interleaved.
 
-    python packages/kernels-jax/benchmarks/hyper_linear.py [--rows 4096] [--channels 64] [--repeats 21]
+python packages/kernels-jax/benchmarks/hyper_linear.py [--rows 4096] [--channels 64] [--repeats 21]
 """
 
 import argparse
@@ -39,7 +39,9 @@ def main():
     parser.add_argument("--repeats", type=int, default=21)
     options = parser.parse_args()
     n, c = options.rows, options.channels
-    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}; N={n}, C=C_in={c}; ms and MiB; layer / weights per row")
+    print(
+        f"jax {jax.__version__}, {jax.devices()[0].device_kind}; N={n}, C=C_in={c}; ms and MiB; layer / weights per row"
+    )
     print("|   K | forward     | ratio | gradient    | ratio | memory forward | memory gradient |")
     print("| --: | ----------: | ----: | ----------: | ----: | -------------: | --------------: |")
     for k in (1, 4, 16, 64, 256):
@@ -55,7 +57,9 @@ def main():
             cells += [f"{own:.1f} / {plain:.1f}", f"{statistics.median(p / o for o, p in times):.1f}"]
         memory = [[step.memory_analysis().temp_size_in_bytes / 2**20 for step in way] for way in ways]
         cells += [f"{own:.0f} / {plain:.0f}" for own, plain in zip(*memory, strict=True)]
-        print(f"| {k:3d} | {cells[0]:>11} | {cells[1]:>5} | {cells[2]:>11} | {cells[3]:>5} | {cells[4]:>14} | {cells[5]:>15} |")
+        print(
+            f"| {k:3d} | {cells[0]:>11} | {cells[1]:>5} | {cells[2]:>11} | {cells[3]:>5} | {cells[4]:>14} | {cells[5]:>15} |"
+        )
 
 
 if __name__ == "__main__":

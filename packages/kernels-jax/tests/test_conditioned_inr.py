@@ -69,9 +69,7 @@ def test_input_mode(key):
     np.testing.assert_allclose(inr(x[0], z[0]), inr(x, z)[0], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "conditioner_cls", [BayesianConcatConditioner, BayesianAffineModulation, BayesianHyperLinear]
-)
+@pytest.mark.parametrize("conditioner_cls", [BayesianConcatConditioner, BayesianAffineModulation, BayesianHyperLinear])
 @pytest.mark.parametrize("mode", ["feature", "input"])
 def test_sites_are_the_union(key, conditioner_cls, mode):
     inner = BayesianSIREN.init(2, 8, 3, depth=3)

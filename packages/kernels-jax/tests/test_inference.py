@@ -77,7 +77,9 @@ def test_svi(rows, guide_cls, data, exact):
     mean, covariance = exact
     guide = guide_cls(rows)
     optimiser = numpyro.optim.Adam(lambda step: 0.03 * 0.998**step)
-    fit = SVI(rows, guide, optimiser, Trace_ELBO(num_particles=4)).run(jax.random.key(2), 2500, *data, progress_bar=False)
+    fit = SVI(rows, guide, optimiser, Trace_ELBO(num_particles=4)).run(
+        jax.random.key(2), 2500, *data, progress_bar=False
+    )
     std = np.sqrt(np.diag(covariance))
     np.testing.assert_allclose(flat(guide.median(fit.params)), mean, atol=0.3 * std.min())
     samples = flat(guide.sample_posterior(jax.random.key(3), fit.params, sample_shape=(4000,)))

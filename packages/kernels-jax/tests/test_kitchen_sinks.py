@@ -8,9 +8,7 @@ from numpyro import handlers
 
 
 def test_formula_and_sites(key):
-    field = RandomKitchenSinks.init(
-        feat=RBFFourierFeatures.init(2, 16), out_features=3, prior_std=0.5, pyrox_name="gp"
-    )
+    field = RandomKitchenSinks.init(feat=RBFFourierFeatures.init(2, 16), out_features=3, prior_std=0.5, pyrox_name="gp")
     x = jax.random.normal(key, (5, 2))
     trace = handlers.trace(handlers.seed(field, 0)).get_trace(x)
     values = {name: site["value"] for name, site in trace.items()}

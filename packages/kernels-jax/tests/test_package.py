@@ -21,7 +21,7 @@ WITHOUT_TORCH = """
 import sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "arviz", "optax"):
+        if name.split(".")[0] in ("torch", "arviz"):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Missing())
 """

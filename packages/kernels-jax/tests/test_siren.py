@@ -63,7 +63,9 @@ def test_bayesian_network(key):
     values = {name: site["value"] for name, site in trace.items()}
     sizes = [(2, 16), (16, 16), (16, 3)]
     assert {name: value.shape for name, value in values.items()} == {
-        f"net.layers.{i}.{site}": shape for i, size in enumerate(sizes) for site, shape in (("W", size), ("b", size[1:]))
+        f"net.layers.{i}.{site}": shape
+        for i, size in enumerate(sizes)
+        for site, shape in (("W", size), ("b", size[1:]))
     }
     half_widths = [1 / 2, np.sqrt(6 / 16) / 30, np.sqrt(6 / 16)]
     for i, (half_width, (fan_in, _)) in enumerate(zip(half_widths, sizes, strict=True)):
