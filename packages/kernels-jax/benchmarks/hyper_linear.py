@@ -11,6 +11,9 @@ import jax
 import jax.numpy as jnp
 from kernels_jax import HyperLinear
 
+TITLES = "forward", "ratio", "gradient", "ratio", "memory forward", "memory gradient"
+WIDTHS = 13, 5, 13, 5, 14, 15
+
 
 def generate_then_apply(layer, x, z):
     """The plain way: N weight matrices, then N products."""
@@ -42,8 +45,8 @@ def main():
     print(
         f"jax {jax.__version__}, {jax.devices()[0].device_kind}; N={n}, C=C_in={c}; ms and MiB; layer / weights per row"
     )
-    print("|   K | forward     | ratio | gradient    | ratio | memory forward | memory gradient |")
-    print("| --: | ----------: | ----: | ----------: | ----: | -------------: | --------------: |")
+    print("| " + " | ".join(["  K", *(title.rjust(width) for title, width in zip(TITLES, WIDTHS, strict=True))]) + " |")
+    print("| " + " | ".join("-" * (width - 1) + ":" for width in (3, *WIDTHS)) + " |")
     for k in (1, 4, 16, 64, 256):
         keys = jax.random.split(jax.random.key(0), 3)
         layer = HyperLinear.init(c, c, k, key=keys[0], init_scale=1.0)
@@ -57,9 +60,7 @@ def main():
             cells += [f"{own:.1f} / {plain:.1f}", f"{statistics.median(p / o for o, p in times):.1f}"]
         memory = [[step.memory_analysis().temp_size_in_bytes / 2**20 for step in way] for way in ways]
         cells += [f"{own:.0f} / {plain:.0f}" for own, plain in zip(*memory, strict=True)]
-        print(
-            f"| {k:3d} | {cells[0]:>11} | {cells[1]:>5} | {cells[2]:>11} | {cells[3]:>5} | {cells[4]:>14} | {cells[5]:>15} |"
-        )
+        print(f"| {k:3d} | " + " | ".join(cell.rjust(width) for cell, width in zip(cells, WIDTHS, strict=True)) + " |")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def matern(r, nu):
 
 
 def normal_posterior(design, y, prior_std, noise):
-    """Mean and covariance of `w` in `y = design w + N(0, noise)` with `w ~ N(0, prior_std)` (Bishop 2006, 3.50, 3.51)."""
+    """Mean and covariance of `w` in `y = design w + N(0, noise)`, `w ~ N(0, prior_std)` (Bishop 2006, 3.50, 3.51)."""
     design, y = f64(design, y)
     precision = design.T @ design / noise**2 + np.eye(design.shape[1]) / prior_std**2
     covariance = np.linalg.inv(precision)

@@ -120,9 +120,9 @@ def test_errors(siren, key):
         build(eqx.nn.Sequential([eqx.nn.Linear(2, 3, key=key)]))
     with pytest.raises(ValueError, match=r"`inner.layers\[1\]` \(Lambda\) must tell its output width"):
         build(eqx.nn.Sequential([eqx.nn.Linear(2, 8, key=key), eqx.nn.Lambda(jnp.tanh), eqx.nn.Linear(8, 1, key=key)]))
-    with pytest.raises(ValueError, match="`inner` .* must tell its input width"):
+    with pytest.raises(ValueError, match=r"`inner` .* must tell its input width"):
         build(eqx.nn.Lambda(jnp.tanh), mode="input")
     inr = build(siren)
     for x, z in (((5, 3), (4,)), ((5, 2), (3,)), ((5, 2), (4, 4)), ((2,), (5, 4))):
-        with pytest.raises(ValueError, match="`[xz]` must"):
+        with pytest.raises(ValueError, match=r"`[xz]` must"):
             inr(jnp.ones(x), jnp.ones(z))

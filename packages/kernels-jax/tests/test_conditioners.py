@@ -144,7 +144,7 @@ def test_dtypes(case, dtype, rtol, x64):
 
 @pytest.mark.parametrize("case", CASES)
 def test_with_priors(case):
-    cls, bayesian_cls, options, field, (w_site, b_site), oracle = CASES[case]
+    _, bayesian_cls, options, field, (w_site, b_site), oracle = CASES[case]
     bayesian = bayesian_cls.for_features(C, K, prior_std=0.5, pyrox_name="layer", **options)
     h, z = inputs((5,), (5,))
     trace = handlers.trace(handlers.seed(bayesian, 0)).get_trace(h, z)

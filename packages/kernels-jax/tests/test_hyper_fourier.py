@@ -64,5 +64,5 @@ def test_errors(phi):
     with pytest.raises(TypeError):
         build(parameter_net=3)
     for x, z in (((5, 3), (4,)), ((5, 2), (3,)), ((5, 2), (4, 4)), ((2,), (5, 4))):
-        with pytest.raises(ValueError, match="`[xz]` must"):
+        with pytest.raises(ValueError, match=r"`[xz]` must"):
             phi(jnp.ones(x), jnp.ones(z))

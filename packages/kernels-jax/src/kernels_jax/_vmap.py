@@ -28,8 +28,8 @@ def check_noise(name: str, rng_key: Any, distribution: Any) -> None:
         if any(parameters_vary) and not key_varies:
             raise ValueError(
                 f"the distribution of the site {name!r} differs between the {axis_size} rows of a jax.vmap, but its "
-                "random key does not: all rows would share one noise. For one value per row ask for the site outside of "
-                "the vmap, in a numpyro.plate; or vmap the seeded model with one key per row"
+                "random key does not: all rows would share one noise. For one value per row ask for the site in a "
+                "numpyro.plate outside of the vmap; or vmap the seeded model with one key per row"
             )
         return probe(key, parameters), False
 
