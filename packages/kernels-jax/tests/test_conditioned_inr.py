@@ -104,6 +104,23 @@ def test_two_composites_do_not_clash(siren, key):
     assert "Two.b.conditioners.2.gen_b" in trace
 
 
+def test_layers_of_another_package(key):
+    class Dense(eqx.Module):
+        weight: jax.Array
+        out_features: int = eqx.field(static=True)
+
+        def __call__(self, x):
+            return jnp.sin(self.weight @ x)  # one row only
+
+    class Chain(eqx.Module):
+        layers: list
+
+    chain = Chain([Dense(jnp.ones((8, 2)), 8), Dense(jnp.ones((3, 8)), 3)])
+    inr = ConditionedINR.init(chain, conditioner_cls=FiLM, cond_dim=4, key=key)
+    x, z = data()
+    np.testing.assert_allclose(inr(x[0], z[0]), inr(x, z)[0], rtol=1e-5, atol=1e-6)
+
+
 def test_errors(siren, key):
     build = lambda inner, **options: ConditionedINR.init(  # noqa: E731
         inner, **{"conditioner_cls": FiLM, "cond_dim": 4, "key": key, **options}

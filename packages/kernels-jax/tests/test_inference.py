@@ -91,17 +91,18 @@ def test_svi(rows, guide_cls, data, exact):
 def test_predictive(mcmc, data, exact):
     h, z, _ = data
     samples = mcmc.get_samples()
-    predicted = Predictive(model, samples)(jax.random.key(4), h, z)["y"]
+    key = jax.random.PRNGKey(4)  # `parallel` on the oldest JAX takes no other kind
+    predicted = Predictive(model, samples)(key, h, z)["y"]
     assert predicted.shape == (1000, N)
     mean, covariance = exact
     rows = design(h, z)
     std = np.sqrt(((rows @ covariance) * rows).sum(1) + NOISE**2)
     np.testing.assert_allclose(predicted.mean(0), rows @ mean, atol=0.2 * std.max())
     np.testing.assert_allclose(predicted.std(0), std, rtol=0.15)
-    by_row = Predictive(model_by_row, samples, parallel=True)(jax.random.key(4), h, z)["y"]
+    by_row = Predictive(model_by_row, samples, parallel=True)(key, h, z)["y"]
     np.testing.assert_allclose(by_row, predicted, rtol=1e-3, atol=1e-4)
     batched = {name: value.reshape(10, 100, *value.shape[1:]) for name, value in samples.items()}
-    assert Predictive(model, batched, batch_ndims=2)(jax.random.key(4), h, z)["y"].shape == (10, 100, N)
+    assert Predictive(model, batched, batch_ndims=2)(key, h, z)["y"].shape == (10, 100, N)
 
 
 def test_posterior_saved_as_arrays(mcmc, data, tmp_path):

@@ -311,7 +311,7 @@ def test_predictive(parallel):
         scale = numpyro.sample("scale", dist.HalfNormal(1.0))
         return numpyro.deterministic("y", Shifted(pyrox_name="s")(scale) * x)
 
-    drawn = Predictive(model, num_samples=6, parallel=parallel)(jax.random.key(0), X)
+    drawn = Predictive(model, num_samples=6, parallel=parallel)(jax.random.PRNGKey(0), X)
     assert {name: value.shape for name, value in drawn.items()} == {"scale": (6,), "s.w": (6,), "y": (6, 3)}
     assert len(set((drawn["s.w"] - drawn["scale"]).tolist())) == 6
 

@@ -3,7 +3,6 @@
 from typing import Self
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from . import _check, _linear
@@ -51,5 +50,6 @@ class ConcatConditioner(AbstractConditioner):
     def __call__(self, h: Features, z: Context) -> Features:
         """`h` `(C,)` or `(N, C)`, `z` `(K,)` or `(N, K)`; ValueError for any other shapes."""
         check_rows(h, z, self.num_features, self.cond_dim)
-        z = jnp.broadcast_to(z, (*h.shape[:-1], self.cond_dim))
-        return _linear.apply(self.proj, jnp.concatenate([h, z], axis=-1))
+        # Block by block rather than side by side: a shared context is projected once, and nothing is copied.
+        weight, bias = _linear.weights(self.proj)
+        return h @ weight[:, : self.num_features].T + z @ weight[:, self.num_features :].T + bias

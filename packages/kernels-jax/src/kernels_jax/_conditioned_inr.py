@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from . import _check
@@ -39,7 +40,7 @@ class ConditionedINR(PyroxModule):
 
     inner: Any
     conditioners: tuple[Any, ...]
-    in_features: int = eqx.field(static=True)
+    in_features: int | None = eqx.field(static=True)
     cond_dim: int = eqx.field(static=True)
     mode: str = eqx.field(static=True, default="feature")
 
@@ -58,9 +59,8 @@ class ConditionedINR(PyroxModule):
         """A new network around `inner`.
 
         Args:
-            inner: the coordinate network: for `"feature"` a chain of `inner.layers`, each with `out_features`, the
-                first with `in_features`; for `"input"` any function of one `(in,)` row with `in_features` or
-                `in_size`.
+            inner: the coordinate network: for `"feature"` a chain of `inner.layers`, each before the last with
+                `out_features`; for `"input"` any function of one `(in,)` row with `in_features` or `in_size`.
             conditioner_cls: class of the conditioners, e.g. `FiLM`, `HyperLinear`, `BayesianAffineModulation`.
             cond_dim: size K of the context.
             key: random key, for conditioners that have initial weights.
@@ -70,12 +70,21 @@ class ConditionedINR(PyroxModule):
 
         Raises:
             TypeError, ValueError: an argument of the wrong type or out of range; for `"feature"` an inner network
-                without `layers`, with fewer than two, or with one whose output width is not known.
+                without `layers`, with fewer than two, or with one whose output width is not known; for `"input"` one
+                whose input width is not known.
         """
         _check.choice("mode", mode, MODES)
         cond_dim = _check.integer("cond_dim", cond_dim)
-        in_features = _width_in(inner)
-        widths = _widths(inner) if mode == "feature" else [in_features]
+        widths = _widths(inner) if mode == "feature" else None
+        ends = inner, *(getattr(inner, "layers", None) or ())[:1]
+        in_features = next(filter(None, (_size(layer, "in") for layer in ends)), None)
+        if widths is None:
+            if in_features is None:
+                raise ValueError(
+                    f"`inner` ({type(inner).__name__}) must tell its input width as an int `in_features` or `in_size` "
+                    "for mode='input'"
+                )
+            widths = [in_features]
         build = getattr(conditioner_cls, "for_features", conditioner_cls.init)
         # Layers that have priors have no initial weights, and take no key.
         takes_key = "key" in signature(conditioner_cls.init).parameters
@@ -88,7 +97,8 @@ class ConditionedINR(PyroxModule):
     @pyrox_method
     def __call__(self, x: Coordinates, z: Context) -> Output:
         """The field at `x` `(in,)` or `(N, in)` under `z` `(K,)` or `(N, K)`; ValueError for any other shapes."""
-        _check.rows_in_context(("x", "z"), x, z, (self.in_features, self.cond_dim))
+        in_features = self.in_features or jnp.shape(x)[-1]
+        _check.rows_in_context(("x", "z"), x, z, (in_features, self.cond_dim))
         if self.mode == "input":
             return _over_rows(self.inner, self.conditioners[0](x, z))
         *hidden, readout = self.inner.layers
@@ -103,16 +113,10 @@ def _over_rows(layer: Any, x: Coordinates) -> Output:
     return y
 
 
-def _width_in(inner: Any) -> int:
-    for owner in (inner, *(getattr(inner, "layers", None) or ())[:1]):
-        for attribute in ("in_features", "in_size"):
-            width = getattr(owner, attribute, None)
-            if isinstance(width, int):
-                return width
-    raise ValueError(
-        f"`inner` ({type(inner).__name__}) must tell its input width as an int `in_features` or `in_size`, itself or "
-        "its first layer"
-    )
+def _size(layer: Any, end: str) -> int | None:
+    """The width that a layer tells at its `"in"` or `"out"` end."""
+    sizes = (getattr(layer, f"{end}_{word}", None) for word in ("features", "size"))
+    return next((size for size in sizes if isinstance(size, int)), None)
 
 
 def _widths(inner: Any) -> list[int]:
@@ -124,11 +128,13 @@ def _widths(inner: Any) -> list[int]:
         raise ValueError(f"`inner` must have `layers` for mode='feature', got {type(inner).__name__}; use mode='input'")
     if len(layers) < 2:
         raise ValueError(f"`inner.layers` must be at least one layer and a readout, got {len(layers)}")
-    widths = [getattr(layer, "out_features", None) for layer in layers[:-1]]
-    for index, width in enumerate(widths):
-        if not isinstance(width, int):
+    widths = []
+    for index, layer in enumerate(layers[:-1]):
+        width = _size(layer, "out")
+        if width is None:
             raise ValueError(
-                f"`inner.layers[{index}]` ({type(layers[index]).__name__}) must tell its output width as an int "
-                f"`out_features`, got {width!r}"
+                f"`inner.layers[{index}]` ({type(layer).__name__}) must tell its output width as an int `out_features` "
+                "or `out_size`"
             )
-    return widths  # type: ignore[return-value]
+        widths.append(width)
+    return widths
