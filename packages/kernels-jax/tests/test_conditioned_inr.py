@@ -55,6 +55,20 @@ def test_any_conditioner_in_one_line(siren, key, conditioner_cls):
     assert jax.hessian(lambda x: inr(x, z[0])[0])(x[0]).shape == (2, 2)
 
 
+def test_a_training_step_reuses_its_buffers(siren, key):
+    inr = ConditionedINR.init(siren, conditioner_cls=FiLM, cond_dim=4, key=key)
+    params, static = eqx.partition(inr, eqx.is_array)
+
+    def step(params, x, z):
+        gradient = jax.grad(lambda params: (eqx.combine(params, static)(x, z) ** 2).mean())(params)
+        return jax.tree.map(lambda value, slope: value - 0.01 * slope, params, gradient)
+
+    params = jax.tree.map(jnp.copy, params)
+    updated = jax.jit(step, donate_argnums=0)(params, *data())  # an unusable donation warns
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(params))
+    assert jax.tree.structure(updated) == jax.tree.structure(params)
+
+
 def test_options_reach_the_conditioners(siren, key):
     inr = ConditionedINR.init(siren, conditioner_cls=FiLM, cond_dim=4, key=key, gamma_activation="exp")
     assert {film.gamma_activation for film in inr.conditioners} == {"exp"}
