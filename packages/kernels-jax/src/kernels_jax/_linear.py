@@ -1,0 +1,57 @@
+"""Linear layers: `eqx.nn.Linear` applied to rows, with weights that are given, or drawn from Normal priors."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+from numpyro import distributions as dist
+
+from ._pyrox import PyroxModule
+from ._types import Coordinates, Matrix, Output, Vector
+
+
+def weights(linear: eqx.nn.Linear) -> tuple[Array, Array]:
+    """Weight `(out, in)` and bias `(out,)`, both of which the layers of this package have."""
+    assert linear.weight is not None
+    assert linear.bias is not None
+    return linear.weight, linear.bias
+
+
+def apply(linear: eqx.nn.Linear, x: Coordinates) -> Output:
+    """`x W^T + b` for `x` of shape `(in,)` or `(N, in)`; `eqx.nn.Linear` itself takes `(in,)` only."""
+    weight, bias = weights(linear)
+    return x @ weight.T + bias
+
+
+def zero_bias(size_in: int, size_out: int, *, key: PRNGKeyArray) -> eqx.nn.Linear:
+    """A Linear layer with Equinox's initial weight, `U(+-1/sqrt(in))`, and bias zero."""
+    linear = eqx.nn.Linear(size_in, size_out, key=key)
+    zero: eqx.nn.Linear = eqx.tree_at(lambda layer: layer.bias, linear, replace_fn=jnp.zeros_like)
+    return zero
+
+
+def from_weights(weight: Matrix, bias: Vector) -> eqx.nn.Linear:
+    """A Linear layer `x W + b` with `W (in, out)` and `b (out,)`."""
+    skeleton = eqx.filter_eval_shape(eqx.nn.Linear, *weight.shape, key=jax.random.PRNGKey(0))
+    linear: eqx.nn.Linear = eqx.tree_at(lambda layer: (layer.weight, layer.bias), skeleton, (weight.T, bias))
+    return linear
+
+
+def draw(
+    module: PyroxModule, sites: tuple[str, str], sizes: tuple[int, int], prior_std: tuple[float, float]
+) -> tuple[Array, Array]:
+    """`W (in, out)` and `b (out,)` of `module`, each a site with the prior `Normal(0, prior_std)`.
+
+    Raises:
+        ValueError: a plate around the call gives the sites a batch axis.
+    """
+    drawn: list[Array] = []
+    for site, shape, std in zip(sites, (sizes, sizes[1:]), prior_std, strict=True):
+        value = module.pyrox_sample(site, dist.Normal(0.0, std).expand(shape).to_event(len(shape)))
+        if value.shape != shape:
+            raise ValueError(
+                f"the site '{module.pyrox_scope}.{site}' must have shape {shape}, got {value.shape}: inside a "
+                "numpyro.plate a layer would have weights for each member; call it outside of the plate"
+            )
+        drawn.append(value)
+    return drawn[0], drawn[1]

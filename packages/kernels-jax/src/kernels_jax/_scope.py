@@ -1,0 +1,50 @@
+"""Names for the modules of a tree: by `pyrox_name`, or by place in the tree."""
+
+from typing import Any, TypeVar
+
+import jax
+
+M = TypeVar("M")
+
+
+def _label(key: Any) -> str:
+    """One step of a path: a field, an index or a dictionary key."""
+    for attribute in ("name", "idx", "key"):
+        if hasattr(key, attribute):
+            return str(getattr(key, attribute))
+    return str(key)
+
+
+def place(module: M, kind: type, scope: str) -> M:
+    """A copy of `module` (of `kind`) at `scope`, with everything of that kind inside it placed under its own path.
+
+    Modules with a `pyrox_name` keep their scope, and with it that of their descendants.
+
+    Raises:
+        ValueError: two modules in the tree would have the same scope.
+    """
+    taken: dict[str, str] = {}
+
+    def at(node: Any, scope: str, path: str) -> Any:
+        other = taken.setdefault(scope, path)
+        if other != path:
+            raise ValueError(
+                f"`{other or 'self'}` and `{path or 'self'}` of {type(module).__name__} both have the scope {scope!r}, "
+                "so their sites would be one: each `pyrox_name` must be used once"
+            )
+
+        def below(keys: Any, child: Any) -> Any:
+            if not isinstance(child, kind):
+                return child
+            step = ".".join(map(_label, keys))
+            return at(child, child.pyrox_name or f"{scope}.{step}", f"{path}.{step}".lstrip("."))  # type: ignore[attr-defined]
+
+        node = jax.tree_util.tree_map_with_path(
+            below, node, is_leaf=lambda child: child is not node and isinstance(child, kind)
+        )
+        # The copy is fresh, so this edits nothing that anyone else holds.
+        object.__setattr__(node, "pyrox_path", scope)
+        return node
+
+    placed: M = at(module, scope, "")
+    return placed
