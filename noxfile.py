@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent
 PACKAGES = {
     "core": ["./packages/kernels-core"],
     "film": ["./packages/kernels-film"],
+    "jax": ["./packages/kernels-jax[arviz]", "beartype>=0.19"],  # annotations are checked where beartype is at hand
     "bench": ["./packages/kernels-bench[all]", "./packages/kernels-core", "./packages/kernels-film"],
 }
 BACKENDS = [nox.param("cpu", id="cpu", tags=["cpu"]), nox.param("cuda", id="cuda", tags=["cuda"])]
@@ -55,12 +56,12 @@ for name in PACKAGES:
 @nox.session(tags=["cpu"])
 def integration(session: nox.Session) -> None:
     """What crosses packages, and the commands of the README."""
-    session.install("--group", "test", *PACKAGES["bench"], "omegaconf", "hydra-core")
+    session.install("--group", "test", *PACKAGES["bench"], *PACKAGES["jax"], "omegaconf", "hydra-core")
     session.run("python", "-m", "pytest", "tests", "README.md", "docs", *session.posargs)
 
 
 @nox.session(tags=["cpu"])
-@nox.parametrize("package", ["core", "film"])
+@nox.parametrize("package", ["core", "film", "jax"])
 def minimum(session: nox.Session, package: str) -> None:
     """Tests of a package on the oldest dependencies it declares."""
     # Older releases of torch compile with setuptools but do not declare it.
@@ -80,14 +81,14 @@ def lint(session: nox.Session) -> None:
 @nox.session(tags=["cpu"])
 def types(session: nox.Session) -> None:
     """Static types of every package."""
-    session.install("--group", "types", *PACKAGES["bench"])
+    session.install("--group", "types", *PACKAGES["bench"], *PACKAGES["jax"])
     session.run("mypy", *(f"packages/kernels-{package}/src" for package in PACKAGES))
 
 
 @nox.session(tags=["cpu"])
 def docs(session: nox.Session) -> None:
     """The documentation site, in docs/_build."""
-    session.install("--group", "docs", *PACKAGES["bench"])
+    session.install("--group", "docs", *PACKAGES["bench"], *PACKAGES["jax"])
     session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build")
 
 
