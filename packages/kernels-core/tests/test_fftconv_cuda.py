@@ -35,7 +35,7 @@ def assert_on_par(case: Case, *dtypes: torch.dtype) -> None:
     for ours, theirs in zip(on_gpu, on_cpu, strict=True):
         assert ours.dtype == theirs.dtype
         eps = max(torch.finfo(ours.dtype).eps, 16 * torch.finfo(arithmetic).eps)
-        assert (ours.double() - theirs.double()).abs().max() <= eps * max(theirs.double().norm().item(), 1)
+        assert ((ours.double() - theirs.double()).abs() <= eps * max(theirs.double().norm().item(), 1)).all()
 
 
 @pytest.mark.parametrize("taps", ["below", "limit"])
@@ -61,7 +61,7 @@ def test_empty_batch(channels_last: bool) -> None:
 def test_gradients_of_both_orders(mix: tuple[str, ...]) -> None:
     case = Case((4,), (4,), mix, channels=2)
     operands = [t.cuda().requires_grad_() for t in case.operands(F64)]
-    # cuFFT adds up in an order of its own from run to run.
+    # Two runs on a GPU need not round alike.
     options = {"nondet_tol": 1e-12}
     assert torch.autograd.gradcheck(lambda *t: fftconv_nd(*t, **case.options), operands, **options)
     assert torch.autograd.gradgradcheck(lambda *t: fftconv_nd(*t, **case.options), operands, **options)

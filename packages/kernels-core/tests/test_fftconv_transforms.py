@@ -294,17 +294,19 @@ def test_compiled_vmap(case: Case, in_dims: tuple[int | None, ...]) -> None:
 @pytest.mark.parametrize("requires", [(), (0,), (1,), (0, 1)], ids=str)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_opcheck_of_the_convolution(case: Case, requires: tuple[int, ...]) -> None:
-    operands = [t.requires_grad_(i in requires) for i, t in enumerate(case.operands(F32)[:2])]
-    opcheck(torch.ops.kernels_core.fftconv, *operands, *case.arguments)
+    for dtypes in ((F32, F32, F32), (torch.bfloat16, F64, F32)):
+        operands = [t.requires_grad_(i in requires) for i, t in enumerate(case.operands(*dtypes)[:2])]
+        opcheck(torch.ops.kernels_core.fftconv, *operands, *case.arguments)
 
 
 @pytest.mark.parametrize("needs", [(True, True), (True, False), (False, True), (False, False)], ids=str)
 @pytest.mark.parametrize("requires", [(), (0,), (0, 1, 2)], ids=str)
 @pytest.mark.parametrize("case", [CASES[0], CASES[3]], ids=str)
 def test_opcheck_of_the_gradients(case: Case, requires: tuple[int, ...], needs: tuple[bool, bool]) -> None:
-    x, kernel, _ = case.operands(F32)
-    operands = [t.requires_grad_(i in requires) for i, t in enumerate((torch.ones_like(x), x, kernel))]
-    opcheck(torch.ops.kernels_core.fftconv_backward, *operands, *case.arguments, *needs)
+    for dtypes in ((F32, F32, F32), (torch.bfloat16, F64, F32)):
+        x, kernel, _ = case.operands(*dtypes)
+        operands = [t.requires_grad_(i in requires) for i, t in enumerate((torch.ones_like(x), x, kernel))]
+        opcheck(torch.ops.kernels_core.fftconv_backward, *operands, *case.arguments, *needs)
 
 
 def opcheck(operator: Any, *args: Any) -> None:
