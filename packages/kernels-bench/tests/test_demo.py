@@ -72,6 +72,19 @@ def test_an_unwritable_folder_is_refused_before_the_work_starts(tmp_path: Path) 
     assert occupied.read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["report.html", "report.json"])
+def test_a_folder_in_the_place_of_a_result_is_refused_before_the_work_starts(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    result = RUNNER.invoke(app, ["demo", "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert name in result.output.replace("\n", "")
+    assert "loss" not in result.output
+
+
+def test_an_empty_name_is_refused() -> None:
+    assert RUNNER.invoke(app, ["demo", "--out", ""]).exit_code == 2
+
+
 @pytest.mark.parametrize("seconds", [0.0, 2.0, 5.0])
 def test_an_interrupt_leaves_no_half_written_file(tmp_path: Path, seconds: float) -> None:
     folder = tmp_path / "report"
@@ -85,7 +98,7 @@ def test_an_interrupt_leaves_no_half_written_file(tmp_path: Path, seconds: float
     # CPython ends with the signal itself, which shells show as 130 too, when it came within an exec() of an import.
     assert process.returncode in (130, -signal.SIGINT)
     assert errors == "Interrupted; files that were there before are as they were.\n"
-    assert list(folder.iterdir()) == []
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
 
 
 def test_a_missing_extra_is_named_with_its_install_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

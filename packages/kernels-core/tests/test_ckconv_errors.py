@@ -132,7 +132,7 @@ def test_conditioning_of_another_batch(samples: int) -> None:
 
 @pytest.mark.parametrize(
     ("sizes", "told"),
-    [((6,), r"`spatial_dims`.* 2 .*\(6,\)"), ((6, 5, 4), "`spatial_dims`"), ((6, 0), r"`spatial_dims\[1\]`.* 0")],
+    [((6,), r"`spatial_dims`.* 2.*\(6,\)"), ((6, 5, 4), "`spatial_dims`"), ((6, 0), r"`spatial_dims\[1\]`.* 0")],
 )
 def test_flop_count_of_other_sizes(sizes: tuple[int, ...], told: str) -> None:
     with pytest.raises(ValueError, match=told):
@@ -147,7 +147,7 @@ class WrongKernel(nn.Module):
 
 
 def test_foreign_kernel_of_another_shape() -> None:
-    with pytest.raises(ValueError, match=r"WrongKernel.*\(11, 9\).*\(1, 6, 5, 4\)"):
+    with pytest.raises(ValueError, match=r"WrongKernel.*11, 9, 4.*\[1, 6, 5, 4\]"):
         make(kernel_cfg=WrongKernel())(X)
     with pytest.raises(ValueError, match=r"`resolution`.*WrongKernel"):
         make(kernel_cfg=WrongKernel())(X, resolution=2)

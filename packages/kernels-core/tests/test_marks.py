@@ -140,7 +140,7 @@ def test_groups_feed_an_optimizer(optimizer: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "told"),
     [
-        ({"lr": 0.0}, ValueError, "`lr`.*0.0"),
+        ({"lr": -0.1}, ValueError, "`lr`.*-0.1"),
         ({"lr": "0.1"}, TypeError, "`lr`.*'0.1'"),
         ({"lr": True}, TypeError, "`lr`.*True"),
         ({"lr": math.nan}, ValueError, "`lr`.*nan"),
@@ -155,3 +155,34 @@ def test_groups_feed_an_optimizer(optimizer: Any) -> None:
 def test_bad_arguments(options: dict[str, Any], error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         param_groups(**{"module": nn.Linear(2, 2), "lr": 0.1, "weight_decay": 0.1, **options})
+
+
+def overwritten(layer: nn.Module) -> nn.Module:
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
+    try:
+        return layer.double()
+    finally:
+        torch.__future__.set_overwrite_module_params_on_conversion(False)
+
+
+def assigned(layer: nn.Module) -> nn.Module:
+    layer.load_state_dict({name: value.clone() for name, value in layer.state_dict().items()}, assign=True)
+    return layer
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [assigned, overwritten, lambda layer: layer.to("meta").to_empty(device="cpu")],
+    ids=["load with assign", "overwriting conversion", "to_empty"],
+)
+def test_marks_outlive_the_parameters(replace: Callable[[nn.Module], nn.Module]) -> None:
+    def decays(module: nn.Module) -> list[tuple[int, float, float]]:
+        return [(len(g["params"]), g["lr"], g["weight_decay"]) for g in param_groups(module, 1e-3, 0.1)]
+
+    torch.manual_seed(0)
+    network = nn.Sequential(make_layer(1))
+    before, parameters = decays(network), list(network.parameters())
+    replaced = replace(network)
+    assert all(new is not old for new, old in zip(replaced.parameters(), parameters, strict=True))
+    assert decays(replaced) == before
+    assert len(before) == 2

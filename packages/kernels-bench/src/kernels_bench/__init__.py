@@ -1,1 +1,1 @@
-"""Demo, benchmarks and spectral studies for kernels-core, kernels-film and kernels-jax."""
+"""The demo of kernels-core and kernels-film."""

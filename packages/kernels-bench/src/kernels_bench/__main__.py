@@ -9,12 +9,21 @@ from rich.console import Console
 from ._output import prepare_folder
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
-Out = Annotated[Path, typer.Option(help="Folder for the report; created if need be.")]
+
+
+def _named(path: str) -> Path:
+    """A path that is not empty, as from an unset variable, which would be the current folder."""
+    if not path.strip():
+        raise typer.BadParameter("a folder needs a name")
+    return Path(path)
+
+
+Out = Annotated[Path, typer.Option(parser=_named, metavar="FOLDER", help="Folder for the report; created if need be.")]
 
 
 @app.callback()
 def main() -> None:
-    """Demo, benchmarks and spectral studies of implicit convolution kernels."""
+    """Implicit convolution kernels on real data."""
 
 
 @app.command()
@@ -23,14 +32,15 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")] = 0,
     epochs: Annotated[int, typer.Option(min=1, max=1000, help="Passes over the training images.")] = 30,
 ) -> None:
-    """Train on real data and write report.html, in a few minutes."""
+    """Train on real data and write report.html, in a minute or two."""
     console, errors = Console(), Console(stderr=True)
     try:
-        folder = prepare_folder(out)
+        folder = prepare_folder(out, "report.html", "report.json")
+        prepare_folder(folder / "pictures")
     except OSError as error:
         errors.print(f"Cannot write to --out {out}: {error.strerror or error}", markup=False, soft_wrap=True)
         raise typer.Exit(2) from None
-    from .demo import run_demo
+    from .demo import NothingToRunError, run_demo
     from .demo._step import Settings
 
     try:
@@ -38,9 +48,12 @@ def demo(
     except KeyboardInterrupt:
         errors.print("Interrupted; files that were there before are as they were.")
         raise typer.Exit(130) from None
-    except ModuleNotFoundError as error:
+    except NothingToRunError as error:
         errors.print(str(error), markup=False, soft_wrap=True)
         raise typer.Exit(2) from None
+    except OSError as error:
+        errors.print(f"Could not write the report: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
     console.print(f"Report: {report}", markup=False, soft_wrap=True)
 
 

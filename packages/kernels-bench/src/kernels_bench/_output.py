@@ -5,13 +5,16 @@ import tempfile
 from pathlib import Path
 
 
-def prepare_folder(path: Path) -> Path:
-    """Create `path` if need be and make sure that files can be written there.
+def prepare_folder(path: Path, *files: str) -> Path:
+    """Create `path` if need be and make sure that these and other files can be written there.
 
     Raises:
-        OSError: it is a file, or not writable.
+        OSError: it is a file, or not writable, or has a folder in the place of one of the files.
     """
     path.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        if (path / file).is_dir():
+            raise IsADirectoryError(f"{path / file} is a folder")
     with tempfile.TemporaryFile(dir=path):
         return path
 

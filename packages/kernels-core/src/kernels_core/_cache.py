@@ -10,26 +10,24 @@ T = TypeVar("T")
 
 
 def _fingerprint(tensors: Iterable[Tensor]) -> tuple[Any, ...]:
-    """What changes when a parameter does: identity and version, and on the CPU also a copy of its values.
+    """What changes when a parameter does: the object, its memory and version, and on the CPU also a copy of its values.
 
     Versions miss edits through `.data` or NumPy, hence the values. Elsewhere comparing them would wait for the
     device, so there an edit through `.data` goes unnoticed until `train()`, `eval()` or `.to()`.
     """
-    return tuple(
-        (t.data_ptr(), None if t.is_inference() else t._version, t.dtype, t.detach().clone() if t.is_cpu else None)
-        for t in tensors
-    )
+    return tuple((t, _version(t), t.detach().clone() if t.is_cpu else None) for t in tensors)
+
+
+def _version(t: Tensor) -> tuple[Any, ...]:
+    return t.data_ptr(), t.shape, t.stride(), t.dtype, None if t.is_inference() else t._version
 
 
 def _same(stored: tuple[Any, ...], tensors: list[Tensor]) -> bool:
-    if len(stored) != len(tensors):
-        return False
-    for (pointer, version, dtype, values), t in zip(stored, tensors, strict=True):
-        if t.dtype != dtype or t.data_ptr() != pointer or (None if t.is_inference() else t._version) != version:
-            return False
-        if t.is_cpu and not torch.equal(values, t):
-            return False
-    return True
+    return len(stored) == len(tensors) and all(
+        # The stored object is kept, so no new one can have taken its place in memory.
+        old is new and version == _version(new) and (not new.is_cpu or torch.equal(values, new))
+        for (old, version, values), new in zip(stored, tensors, strict=True)
+    )
 
 
 class ConstantCache:

@@ -9,6 +9,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+def shown(value: object) -> str:
+    """`value` in a message: arrays by their shape, not their numbers."""
+    shape = getattr(value, "shape", None)
+    kind = type(value).__name__
+    return f"{value!r} ({kind})" if shape is None else f"a {kind} of shape {tuple(shape)}"
+
+
 def integer(name: str, value: object, minimum: int) -> int:
     """`value` as an int of at least `minimum`."""
     try:
@@ -16,7 +23,7 @@ def integer(name: str, value: object, minimum: int) -> int:
             raise TypeError
         result = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"`{name}` must be an int >= {minimum}, got {value!r} ({type(value).__name__})") from None
+        raise TypeError(f"`{name}` must be an int >= {minimum}, got {shown(value)}") from None
     if result < minimum:
         raise ValueError(f"`{name}` must be an int >= {minimum}, got {value!r}")
     return result
@@ -25,7 +32,7 @@ def integer(name: str, value: object, minimum: int) -> int:
 def number(name: str, value: object) -> float:
     """`value` as a finite float of at least zero."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"`{name}` must be a number, got {value!r} ({type(value).__name__})")
+        raise TypeError(f"`{name}` must be a number, got {shown(value)}")
     result = float(value)
     if not 0 <= result < math.inf:
         raise ValueError(f"`{name}` must be finite and not negative, got {value!r}")
@@ -34,19 +41,21 @@ def number(name: str, value: object) -> float:
 
 def positive(name: str, value: object) -> float:
     """`value` as a finite float above zero."""
-    result = number(name, value)
-    if result == 0:
-        raise ValueError(f"`{name}` must be positive, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"`{name}` must be a positive number, got {shown(value)}")
+    result = float(value)
+    if not 0 < result < math.inf:
+        raise ValueError(f"`{name}` must be positive and finite, got {value!r}")
     return result
 
 
 def sizes(name: str, values: object, count: int) -> None:
     """`values` are `count` sizes of at least 1, without pinning symbolic sizes under `torch.compile`."""
     if isinstance(values, str) or not isinstance(values, Sequence) or len(values) != count:
-        raise ValueError(f"`{name}` must hold {count} sizes, one per axis; got {values!r}")
+        raise ValueError(f"`{name}` must be a tuple of {count}, one size per axis; got {shown(values)}")
     for axis, size in enumerate(values):
         if isinstance(size, (bool, float, str)):
-            raise TypeError(f"`{name}[{axis}]` must be an int >= 1, got {size!r} ({type(size).__name__})")
+            raise TypeError(f"`{name}[{axis}]` must be an int >= 1, got {shown(size)}")
         if size < 1:
             raise ValueError(f"`{name}[{axis}]` must be >= 1, got {size}")
 
@@ -70,5 +79,5 @@ def choice(name: str, value: object, allowed: Sequence[str]) -> str:
 def flag(name: str, value: object) -> bool:
     """`value` if it is a bool: a truthy string such as `"false"` is a mistake."""
     if not isinstance(value, bool):
-        raise TypeError(f"`{name}` must be a bool, got {value!r} ({type(value).__name__})")
+        raise TypeError(f"`{name}` must be a bool, got {shown(value)}")
     return value

@@ -130,7 +130,8 @@ class CKConvND(MarkedModule):
 
         Args:
             x: `[B, *N, C]`, or `[B, C, *N]` with `is_bhl_input=True`.
-            conditioning: `[B, ...]` for the kernel's FiLM generator, one kernel per sample; ignored without one.
+            conditioning: `[B, ...]` for the kernel's FiLM generator, one kernel per sample; ignored without one. None
+                gives every sample the unmodulated kernel, with a generator too.
             resolution: the input's grid is this many times finer than the one the kernel was made for, one number or
                 one per axis: the spacing of coordinates is divided by it and the kernel by its product (a Riemann sum).
 
@@ -143,9 +144,11 @@ class CKConvND(MarkedModule):
         if self._is_constant(x, conditioning):
             device = x.device.type
             autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-            # The modules are in the key because one without parameters can be replaced, too.
+            # The modules are in the key because one without parameters can be replaced, too; the stream because work
+            # queued on another one need not have finished.
             modules = (*self.kernel.modules(), *self.mask.modules())
-            key = (signal, finer, torch.promote_types(x.dtype, torch.float32), autocast, modules)
+            stream = torch.cuda.current_stream(x.device).cuda_stream if x.is_cuda else None
+            key = (signal, finer, torch.promote_types(x.dtype, torch.float32), autocast, modules, stream)
             spectrum, plan = self._constants.get(
                 key,
                 [*self.parameters(), *self.buffers()],
@@ -177,6 +180,7 @@ class CKConvND(MarkedModule):
                 for length, L_cache, ratio, half in geometry
             ]
             kernel = self.kernel.evaluate(axes, conditioning)
+            self._check_kernel(kernel, (self.hidden_dim, *(positions.shape[0] for positions in axes)))
         else:
             kernel, axes = self._foreign_kernel(lengths, causal, finer, conditioning)
         if isinstance(self.mask, ModulationND):
@@ -194,13 +198,14 @@ class CKConvND(MarkedModule):
             raise ValueError(
                 f"`resolution` (={finer}) needs a kernel with `evaluate`; {type(self.kernel).__name__} has none"
             )
-        kernel, grid = self.kernel(lengths, conditioning=conditioning)
+        result = self.kernel(lengths, conditioning=conditioning)
+        if not (isinstance(result, tuple) and len(result) == 2):
+            got = _check.shown(result)
+            raise TypeError(f"forward of {type(self.kernel).__name__} must return (kernel, grid), got {got}")
+        kernel, grid = result
         sizes = tuple(2 * length - 1 for length in lengths)
-        if kernel.shape[1:] != (*sizes, self.hidden_dim) or grid.shape[1:] != (*sizes, self.data_dim):
-            raise ValueError(
-                f"{type(self.kernel).__name__} must return ([1|B, {sizes}, {self.hidden_dim}], [1, {sizes}, "
-                f"{self.data_dim}]) for the lengths {lengths}; got {tuple(kernel.shape)} and {tuple(grid.shape)}"
-            )
+        self._check_kernel(kernel, (*sizes, self.hidden_dim))
+        self._check_kernel(grid, (*sizes, self.data_dim))
         kernel, axes = kernel.movedim(-1, 1), []
         for axis, (length, half) in enumerate(zip(lengths, causal, strict=True)):
             positions = grid[0, ..., axis].movedim(axis, 0).flatten(1)[:, 0] if len(lengths) > 1 else grid[0, :, 0]
@@ -208,6 +213,15 @@ class CKConvND(MarkedModule):
             axes.append(positions[first:])
             kernel = kernel.narrow(2 + axis, first, kernel.shape[2 + axis] - first)
         return kernel, axes
+
+    def _check_kernel(self, kernel: object, shape: tuple[int, ...]) -> None:
+        """What the kernel module made is a tensor of this shape after the batch axis."""
+        if not isinstance(kernel, Tensor):
+            raise TypeError(f"{type(self.kernel).__name__} must make tensors, got {_check.shown(kernel)}")
+        if kernel.ndim != len(shape) + 1 or any(
+            given != size for given, size in zip(kernel.shape[1:], shape, strict=True)
+        ):
+            raise ValueError(f"{type(self.kernel).__name__} must make {['1|B', *shape]} here, got {list(kernel.shape)}")
 
     def _grid_lens(self, signal: Sequence[int]) -> tuple[int, ...]:
         pairs = zip(signal, self._grid_types, strict=True)
@@ -234,7 +248,12 @@ class CKConvND(MarkedModule):
         """Whether kernel and spectrum depend on nothing but parameters that can be watched."""
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._get_tracing_state():
             return False
-        if conditioning is not None and getattr(self.kernel, "film_generator", self.kernel) is not None:
+        if x.is_cuda and torch.cuda.is_current_stream_capturing():
+            return False
+        # Only kernels and windows of these kinds promise to depend on nothing else.
+        if not isinstance(self.kernel, ImplicitKernelND) or not isinstance(self.mask, (ModulationND, nn.Identity)):
+            return False
+        if conditioning is not None and self.kernel.film_generator is not None:
             return False
         if torch._C._are_functorch_transforms_active() or type(x) is not Tensor or type(x.shape[0]) is not int:
             return False
@@ -254,7 +273,7 @@ class CKConvND(MarkedModule):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         self._constants.clear()
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return super()._apply(fn, recurse)
 
     def flop_count(self, spatial_dims: Sequence[int], inference: bool = False) -> int:
         """Nominal operations for one sample: kernel, FFTs at `5 C prod(F) sum(log2 F)`, product and shortcut.
@@ -272,6 +291,8 @@ class CKConvND(MarkedModule):
         constant = inference and getattr(self.kernel, "film_generator", None) is None
         points = self.hidden_dim * math.prod(padded)
         transforms = (2 if constant else 3) * 5 * points * sum(math.log2(size) for size in padded)
+        if not hasattr(self.kernel, "flop_count"):
+            raise ValueError(f"{type(self.kernel).__name__} has no flop_count(grid_lens, inference=False)")
         kernel: int = self.kernel.flop_count(lengths, inference=inference)  # type: ignore[operator]
         return kernel + int(transforms) + 6 * points + self.hidden_dim * math.prod(spatial_dims)
 

@@ -30,13 +30,20 @@ def at_least_float32(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def affine_of_axes(axes: Sequence[Tensor], weight: Tensor, bias: Tensor | None) -> Tensor:
+def is_plain(linear: nn.Module) -> bool:
+    """Whether only `weight` and `bias` matter; an adapter or a pruned layer does something of its own when called."""
+    return type(linear) is nn.Linear and not linear._forward_pre_hooks and not linear._forward_hooks
+
+
+def affine_of_axes(axes: Sequence[Tensor], linear: nn.Linear) -> Tensor:
     """`W p + b` on the product grid of per-axis coordinates, `[rows, *sizes]`, in at least float32.
 
     Sums of outer products instead of a matrix product: the grid is never built, partial sums over the first axes stay
     small, and neither autocast nor TF32 rounds the coordinates.
     """
-    weight = at_least_float32(weight)
+    if not is_plain(linear):
+        return at_least_float32(linear(coordinate_grid(axes)[0])).movedim(-1, 0)
+    weight, bias = at_least_float32(linear.weight), linear.bias
     data_dim = len(axes)
     total = weight.new_zeros(()) if bias is None else at_least_float32(bias).view(-1, *[1] * data_dim)
     for axis, positions in enumerate(axes):
@@ -119,7 +126,7 @@ class SIRENPositionalEmbeddingND(PositionalEmbeddingND):
         mark(self.parameters(), "_no_weight_decay", True)
 
     def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
-        return affine_of_axes(axes, self.linear.weight, self.linear.bias).sin().to(self.linear.weight.dtype)
+        return affine_of_axes(axes, self.linear).sin().to(self.linear.weight.dtype)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, omega_0={self.omega_0:.4g}"

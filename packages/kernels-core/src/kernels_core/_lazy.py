@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 TARGET_KEY = "_target_"
+IGNORED_KEYS = ("_convert_", "_recursive_")  # how Hydra itself would build, which is not how `instantiate` does
 
 
 class LazyConfig:
@@ -37,7 +38,12 @@ class LazyConfig:
         self.target = _resolve(target)
         self.kwargs: dict[str, Any] = {}
 
-    def __call__(self, **kwargs: Any) -> "LazyConfig":
+    def __call__(self, *args: Any, **kwargs: Any) -> "LazyConfig":
+        if args:
+            names = ", ".join(_signature(self.target).parameters)
+            raise TypeError(
+                f"describe {_name(self.target)} with keyword arguments only ({names}); got {len(args)} others"
+            )
         described = LazyConfig(self.target)
         described.kwargs = {**self.kwargs, **kwargs}
         _bind(self.target, described.kwargs, partial=True)
@@ -61,7 +67,7 @@ def describe(cfg: object) -> LazyConfig | None:
     if isinstance(cfg, Mapping):
         if TARGET_KEY not in cfg:
             raise ValueError(f"a configuration mapping needs the key {TARGET_KEY!r}; got the keys {list(cfg)}")
-        arguments = {str(key): value for key, value in cfg.items() if key != TARGET_KEY}
+        arguments = {str(key): value for key, value in cfg.items() if key not in (TARGET_KEY, *IGNORED_KEYS)}
         return LazyConfig(cfg[TARGET_KEY])(**arguments)
     if isinstance(cfg, type):
         return LazyConfig(cfg)

@@ -35,7 +35,7 @@ class RandomFourierPositionalEmbeddingND(PositionalEmbeddingND):
         self.linear.requires_grad_(False)
 
     def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
-        phase = affine_of_axes(axes, self.linear.weight, self.linear.bias)
+        phase = affine_of_axes(axes, self.linear)
         return torch.cat([phase.cos(), phase.sin()]).to(self.linear.weight.dtype)
 
 

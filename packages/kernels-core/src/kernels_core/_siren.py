@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from . import _check
 from ._coordinates import coordinate_grid
-from ._embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
+from ._embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, is_plain, siren_bound
 from ._lazy import build_module
 from ._marks import MarkedModule, mark
 
@@ -19,6 +19,8 @@ class ImplicitKernelND(MarkedModule):
     """Base of all kernels that are functions of position; subclass it and write `evaluate` to make your own.
 
     `CKConvND` calls `evaluate`, on the part of the grid that it needs: hooks on a kernel's `forward` do not run there.
+    In eval mode the layer keeps the result, so `evaluate` must depend on nothing but its arguments, parameters and
+    buffers; after changing a plain attribute by hand call `eval()` on the layer.
 
     Attributes:
         positional_embedding: the first layer, which also knows the geometry.
@@ -44,7 +46,7 @@ class ImplicitKernelND(MarkedModule):
 
     def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
         """The kernel `[1|B, out_dim, *sizes]` on the product grid of float32 per-axis coordinates."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define evaluate(self, axes, conditioning=None)")
 
     def forward(self, seq_lens: Sequence[int], conditioning: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`(kernel [1|B, *grid, out_dim], grid [1, *grid, data_dim])` with `2 * L_d - 1` points on axis d.
@@ -99,6 +101,11 @@ class SIRENNetworkND(ImplicitKernelND):
         self.hidden_omega_0 = _check.positive("hidden_omega_0", hidden_omega_0)
         self._film_cfg = None if isinstance(film_cfg, nn.Module) else film_cfg
         self.film_after_pos_embed = _check.flag("film_after_pos_embed", film_after_pos_embed)
+        if self.film_after_pos_embed and self.embedding_dim != self.mlp_hidden_dim:
+            raise ValueError(
+                f"`film_after_pos_embed=True` needs `embedding_dim` (={self.embedding_dim}) equal to "
+                f"`mlp_hidden_dim` (={self.mlp_hidden_dim})"
+            )
         widths = [self.embedding_dim, *[self.mlp_hidden_dim] * (self.num_layers - 1)]
         self.hidden_linears = nn.ModuleList(
             _siren_linear(fan_in, fan_out, self.use_bias) for fan_in, fan_out in itertools.pairwise(widths)
@@ -117,11 +124,6 @@ class SIRENNetworkND(ImplicitKernelND):
         return self.film_generator if self._film_cfg is None else self._film_cfg
 
     def _build_film(self, film_cfg: Any) -> nn.Module:
-        if self.film_after_pos_embed and self.embedding_dim != self.mlp_hidden_dim:
-            raise ValueError(
-                f"`film_after_pos_embed=True` needs `embedding_dim` (={self.embedding_dim}) equal to "
-                f"`mlp_hidden_dim` (={self.mlp_hidden_dim})"
-            )
         generator = build_module("film_cfg", film_cfg)
         self._check_film("num_film_layers", getattr(generator, "num_film_layers", self._modulations), self._modulations)
         width = getattr(generator, "kernel_hidden_dim", self.mlp_hidden_dim)
@@ -159,6 +161,8 @@ class SIRENNetworkND(ImplicitKernelND):
         """As the base class; with a generator plus its own `flop_count()` and `2 * points * width` per modulation."""
         flops = super().flop_count(grid_lens, inference)
         if self.film_generator is not None:
+            if not hasattr(self.film_generator, "flop_count"):
+                raise ValueError(f"the FiLM generator {type(self.film_generator).__name__} has no flop_count()")
             points = math.prod(2 * length - 1 for length in grid_lens)
             flops += self.film_generator.flop_count() + self._modulations * 2 * points * self.mlp_hidden_dim  # type: ignore[operator]
         return flops
@@ -237,8 +241,7 @@ def _siren_linear(fan_in: int, fan_out: int, use_bias: bool) -> nn.Linear:
 
 def _affine(h: Tensor, linear: Any) -> Tensor:
     """`W h + b` over features-first matrices: `h` is `[in, points]` or `[B, in, points]`."""
-    if type(linear) is not nn.Linear or linear._forward_pre_hooks or linear._forward_hooks:
-        # An adapter, a pruned layer: what it does on a call matters, so call it.
+    if not is_plain(linear):
         return linear(h.mT).mT
     weight, bias = linear.weight, linear.bias
     if h.ndim == 2:

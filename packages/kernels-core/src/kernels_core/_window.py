@@ -73,11 +73,12 @@ class ModulationND(MarkedModule):
 
         Raises:
             AssertionError: `grid` is not float32.
-            ValueError: a last dimension that is not `data_dim` or `num_channels`.
+            ValueError: a last dimension that is not `data_dim` or `num_channels`, or grids that differ.
         """
         if grid.dtype != torch.float32:
             raise AssertionError(f"`grid` must be float32, because lower precision merges neighbours; got {grid.dtype}")
-        if grid.shape[-1] != self.data_dim or x.shape[-1] != self.num_channels:
+        fits = grid.shape[-1] == self.data_dim and x.shape[-1] == self.num_channels
+        if not fits or grid.shape[1:-1] != x.shape[1:-1]:
             raise ValueError(
                 f"`grid` must be [1, *grid, {self.data_dim}] and `x` [B, *grid, {self.num_channels}]; "
                 f"got {tuple(grid.shape)} and {tuple(x.shape)}"
@@ -189,12 +190,14 @@ class GaussianModulationND(ModulationND):
 
     def std(self) -> Tensor:
         """The std `[D, C]` in use, in at least float32 and within `[min_std, max_std]`."""
-        std = at_least_float32(self.std_param)
+        # Bounded before the map, where a parameter far outside still has a gradient of sensible size.
+        param = at_least_float32(self.std_param)
         if self.parametrization == "log":
-            std = std.exp()
-        elif self.parametrization == "softplus":
-            std = nn.functional.softplus(std)
-        return bounded(std, self.min_std, self.max_std)
+            return bounded(param, math.log(self.min_std), math.log(self.max_std)).exp()
+        if self.parametrization == "softplus":
+            low, high = (math.log(math.expm1(std)) for std in (self.min_std, self.max_std))
+            return nn.functional.softplus(bounded(param, low, high))
+        return bounded(param, self.min_std, self.max_std)
 
     def axis_window(self, axis: int, position: Tensor) -> Tensor:
         return gaussian_window(position, self.std()[axis])

@@ -42,5 +42,6 @@ def shape(name: str, tensor: Tensor, expected: tuple[str | int, ...], weight: Te
         raise ValueError(f"`{name}` must be [{', '.join(map(str, expected))}], got {list(tensor.shape)}")
     if tensor.device != weight.device:
         raise ValueError(f"`{name}` is on {tensor.device}, but this module is on {weight.device}")
-    if tensor.dtype != weight.dtype and not torch.is_autocast_enabled(tensor.device.type):
+    converted = torch.is_autocast_enabled(tensor.device.type) and torch.float64 not in (tensor.dtype, weight.dtype)
+    if tensor.dtype != weight.dtype and not converted:
         raise TypeError(f"`{name}` is {tensor.dtype}, but this module is {weight.dtype}: convert one of them")

@@ -34,11 +34,15 @@ STEPS: Sequence[Step] = (
 )
 
 
+class NothingToRunError(Exception):
+    """No step of the demo has what it needs."""
+
+
 def run_demo(folder: Path, settings: Settings, console: Console) -> Path:
     """Run every step whose extra is installed, show its table, and write the report into `folder`.
 
     Raises:
-        ModuleNotFoundError: no step can run.
+        NothingToRunError: no step can run.
     """
     start = time.perf_counter()
     outcomes, skipped = [], []
@@ -56,7 +60,7 @@ def run_demo(folder: Path, settings: Settings, console: Console) -> Path:
             table.add_row(*row)
         console.print(table)
     if not outcomes:
-        raise ModuleNotFoundError(
+        raise NothingToRunError(
             "no step of the demo can run: install at least one of "
             + ", ".join(sorted({f'"kernels-bench[{step.extra}]"' for step in STEPS}))
         )

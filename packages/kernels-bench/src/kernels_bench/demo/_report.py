@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from .._environment import environment
-from .._output import write_atomically
+from .._output import prepare_folder, write_atomically
 from ._step import Outcome, Settings, Step
 
 
@@ -29,8 +29,7 @@ def write_report(
         "skipped": [step.title for step in skipped],
     }
     write_atomically(folder / "report.json", json.dumps(numbers, indent=1, allow_nan=False).encode())
-    pictures = folder / "pictures"
-    pictures.mkdir(exist_ok=True)
+    pictures = prepare_folder(folder / "pictures")
     for _, outcome in outcomes:
         for picture in outcome.pictures:
             for theme, png in picture.png.items():
