@@ -10,6 +10,7 @@ import torch
 from kernel_cases import SIREN_KERNELS, SIZES, FiLMStub, float64, kernel_cfg, make_kernel
 from kernels_core import SIRENKernelND, instantiate
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 
 def positions(kernel: Any, lengths: tuple[int, ...]) -> oracles.Array:
@@ -215,3 +216,16 @@ def test_film_cfg_is_read_back_and_builds_one_generator_each() -> None:
     one, other = instantiate(description), instantiate(description)
     assert one.film_cfg is FiLMStub
     assert one.film_generator is not other.film_generator
+
+
+@pytest.mark.parametrize("place", ["positional_embedding.linear", "hidden_linears.0", "out_linear"])
+def test_pruned_layers_train(place: str) -> None:
+    kernel = make_kernel()
+    linear = kernel.get_submodule(place)
+    before = kernel((5, 4))[0]
+    prune.l1_unstructured(linear, "weight", amount=0.5)
+    for _ in range(2):
+        kernel((5, 4))[0].square().sum().backward()
+    assert (linear.weight == 0).float().mean() >= 0.5
+    assert not torch.allclose(kernel((5, 4))[0], before)
+    assert linear.weight_orig.grad is not None

@@ -232,3 +232,21 @@ def test_bad_arguments(target: type[ModulationND], argument: str, value: Any, er
 def test_bounds_that_cross() -> None:
     with pytest.raises(ValueError, match=r"`min_attenuation_at_step`.*`grid_size` \(=3\).*`max_attenuation_at_limit`"):
         GaussianModulationND(1, 3, grid_size=3, min_attenuation_at_step=0.9, max_attenuation_at_limit=0.1)
+
+
+@pytest.mark.parametrize("parametrization", ["log", "softplus"])
+@pytest.mark.parametrize("far", [-200.0, 89.0])
+def test_a_std_far_outside_has_a_sensible_gradient_back(parametrization: str, far: float) -> None:
+    window = GaussianModulationND(1, 1, grid_size=31, parametrization=parametrization)
+    torch.nn.init.constant_(window.std_param, far)
+    target = window.max_std if far < 0 else window.min_std
+    (window.std() - target).square().sum().backward()
+    assert window.std_param.grad is not None
+    step = -window.std_param.grad.item()
+    assert step * far < 0
+    assert 1e-6 < abs(step) < 100
+
+
+def test_grids_that_differ_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\[1, 5, 1\]|\(1, 5, 1\)"):
+        GaussianModulationND(1, 2, grid_size=9)(torch.zeros(1, 5, 1), torch.ones(2, 1, 2))
