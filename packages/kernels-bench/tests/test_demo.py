@@ -89,12 +89,22 @@ def test_an_empty_name_is_refused() -> None:
 def test_an_interrupt_leaves_no_half_written_file(tmp_path: Path, seconds: float) -> None:
     folder = tmp_path / "report"
     command = [sys.executable, "-u", "-m", "kernels_bench", "demo", "--out", str(folder), "--epochs", "200"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()  # the demo has started
-    time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    # A shell that runs the tests in the background has them ignore the signal, which a child would inherit.
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # the demo has started
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     # CPython ends with the signal itself, which shells show as 130 too, when it came within an exec() of an import.
     assert process.returncode in (130, -signal.SIGINT)
     assert errors == "Interrupted; files that were there before are as they were.\n"
