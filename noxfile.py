@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent
 PACKAGES = {
     "core": ["./packages/kernels-core"],
     "film": ["./packages/kernels-film"],
-    "jax": ["./packages/kernels-jax[arviz]", "beartype>=0.19"],  # annotations are checked where beartype is at hand
+    "jax": ["./packages/kernels-jax[arviz]"],
     "bench": ["./packages/kernels-bench[all]", "./packages/kernels-core", "./packages/kernels-film"],
 }
 BACKENDS = [nox.param("cpu", id="cpu", tags=["cpu"]), nox.param("cuda", id="cuda", tags=["cuda"])]

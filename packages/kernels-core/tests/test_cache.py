@@ -180,14 +180,16 @@ def test_least_recently_used_is_dropped(maxsize: int) -> None:
     doubled = Doubled(parameter(), maxsize=maxsize)
     for key in range(10):
         doubled.get(key)
-        doubled.get(0)
         assert len(doubled.cache) == min(maxsize, key + 1)
-    computed = doubled.computed
-    for key in [0, *range(10 - maxsize + 1, 10)] if maxsize > 1 else [0]:
+    oldest = 10 - maxsize
+    for key in (*range(oldest, 10), oldest):
         doubled.get(key)
-    assert doubled.computed == computed
-    doubled.get(10 - maxsize)
-    assert doubled.computed == computed + 1
+    assert doubled.computed == 10
+    doubled.get("new")
+    doubled.get(oldest)
+    assert doubled.computed == (11 if maxsize > 1 else 12)
+    doubled.get(oldest + 1)
+    assert doubled.computed == (12 if maxsize > 1 else 13)
 
 
 def test_nothing_is_kept_of_a_failed_computation() -> None:

@@ -121,8 +121,7 @@ def test_compiles_once_for_all_sizes(padding: str, channels_last: bool) -> None:
             assert_same(derivatives(function, operands), derivatives(convolution(case), operands))
 
 
-# What the compilers of torch 2.6 and of 2.10 to 2.12 have to say of themselves.
-@pytest.mark.filterwarnings("ignore:Skipping serialization of skipfiles_inline_module_allowlist:UserWarning")
+# The compiler of torch 2.10 to 2.12 uses what its own torch deprecates.
 @pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
 @pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="no C++ compiler on this machine")
 @pytest.mark.usefixtures("compiler")

@@ -41,7 +41,7 @@ class AbstractConditioner(PyroxModule):
     @classmethod
     def for_features(cls, num_features: int, cond_dim: int, **options: Any) -> Self:
         """One that keeps the width of its features: `init` with the arguments that a composite has."""
-        return cls.init(num_features, cond_dim, **options)  # type: ignore[attr-defined, no-any-return]
+        return cls.init(num_features, cond_dim, **options)  # type: ignore[attr-defined]
 
 
 def check_rows(h: Any, z: Any, size: int, cond_dim: int) -> None:
