@@ -281,6 +281,7 @@ def test_compiled_grad(case: Case, count: int) -> None:
     assert_same(ours, gradients(case)(*operands))
 
 
+@pytest.mark.skipif(TORCH < (2, 15), reason="refused, because Dynamo may drop the backward of a function")
 @traces_functions
 @pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("in_dims", [(0, None, None), (None, 1, 0)], ids=str)
@@ -398,3 +399,11 @@ def test_calls_from_many_threads() -> None:
     with ThreadPoolExecutor(8) as pool:
         for case, ours in zip(CASES * 8, pool.map(all_of_it, CASES * 8), strict=True):
             assert_same(ours, all_of_it(case))
+
+
+@traces_functions
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.skipif(TORCH >= (2, 15), reason="Dynamo keeps the backward of a function from torch 2.15 on")
+def test_compiled_transforms_are_refused_where_they_would_be_wrong() -> None:
+    with pytest.raises(Exception, match=r"torch >= 2\.15"):
+        compiled(grad(energy(CASES[0])))(*CASES[0].operands(F32))

@@ -45,7 +45,7 @@ def fftconv_nd(
     FFT rounding spreads over the whole signal of a channel: a spike of size s moves every output, earlier ones on a
     causal axis too, by about eps * s, and a NaN or infinity reaches every output of its sample and channel.
     Differentiable to any order in reverse mode; works under `torch.compile(fullgraph=True)`, `torch.export`,
-    `torch.func.vmap` and `grad`, and autocast. (Compiling a `torch.func.grad` of it takes torch 2.15.)
+    `torch.func.vmap` and `grad`, and autocast. (Compiling a `torch.func` transform of it takes torch 2.15.)
 
     Example:
         >>> x, kernel = torch.eye(3)[None], torch.tensor([1.0, 2.0, 3.0]).expand(1, 3, 3)

@@ -84,6 +84,10 @@ fftconv.register_autograd(_differentiate, setup_context=_save)
 fftconv_backward.register_autograd(_differentiate_backward, setup_context=_save_backward)
 
 
+# Up to torch 2.14, Dynamo may ignore the backward of a function under torch.func.grad: wrong gradients, no error.
+_DYNAMO_DROPS_BACKWARD = tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 15)
+
+
 class _FFTConv(torch.autograd.Function):
     generate_vmap_rule = True
 
@@ -110,7 +114,11 @@ class _FFTConvBackward(torch.autograd.Function):
 
 def differentiable_fftconv(*args: Any) -> Any:
     """`fftconv`, also under functorch transforms."""
-    return _FFTConv.apply(*args) if torch._C._are_functorch_transforms_active() else fftconv(*args)
+    if not torch._C._are_functorch_transforms_active():
+        return fftconv(*args)
+    if _DYNAMO_DROPS_BACKWARD and torch.compiler.is_compiling():
+        raise NotImplementedError("compiling fftconv_nd under torch.func.grad or vmap takes torch >= 2.15")
+    return _FFTConv.apply(*args)
 
 
 def differentiable_fftconv_backward(*args: Any) -> Any:
