@@ -81,6 +81,13 @@ def test_a_folder_in_the_place_of_a_result_is_refused_before_the_work_starts(tmp
     assert "loss" not in result.output
 
 
+def test_the_report_has_a_folder_of_its_own_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = RUNNER.invoke(app, ["demo", "--epochs", "1"])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "kernels-report" / "report.html").is_file()
+
+
 def test_an_empty_name_is_refused() -> None:
     assert RUNNER.invoke(app, ["demo", "--out", ""]).exit_code == 2
 

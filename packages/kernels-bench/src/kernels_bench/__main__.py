@@ -11,9 +11,9 @@ from ._output import prepare_folder
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
 
-def _named(path: str) -> Path:
+def _named(path: str | Path) -> Path:
     """A path that is not empty, as from an unset variable, which would be the current folder."""
-    if not path.strip():
+    if not str(path).strip():
         raise typer.BadParameter("a folder needs a name")
     return Path(path)
 
