@@ -1,17 +1,25 @@
+import importlib.util
 import json
 import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from kernels_bench.__main__ import app
+from kernels_bench.demo import STEPS
 from typer.testing import CliRunner
 
 RUNNER = CliRunner()
-PICTURES = ("kernels", "continuous", "resolution", "spectra", "windows", "training", "confusion")
+PICTURES = (
+    *("kernels", "continuous", "resolution", "spectra", "windows", "training", "confusion"),
+    *("family", "latents", "fitting"),
+    *("co2", "cycle", "calibration"),
+)
+CLASSIFIERS, FAMILY, CO2 = (step.title for step in STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +32,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_film_classifier_reaches_its_floor(report: Path) -> None:
-    (numbers,) = json.loads((report / "report.json").read_text())["steps"].values()
+    numbers = json.loads((report / "report.json").read_text())["steps"][CLASSIFIERS]
     assert numbers["film"]["test_accuracy"] >= 0.97
     for model in numbers.values():
         told, untold = (model["resolution_transfer"]["2"][key] for key in ("told", "untold"))
@@ -33,6 +41,22 @@ def test_the_film_classifier_reaches_its_floor(report: Path) -> None:
         confusion = model["confusion"]
         assert sum(map(sum, confusion)) == 450
         assert sum(row[digit] for digit, row in enumerate(confusion)) / 450 == pytest.approx(model["test_accuracy"])
+
+
+def test_one_network_holds_a_family_of_images_better_than_a_linear_map_does(report: Path) -> None:
+    numbers = json.loads((report / "report.json").read_text())["steps"][FAMILY]
+    for network in ("film", "hyper"):
+        assert numbers[network]["psnr_family"] > numbers["pca"]["psnr_family"] + 2
+        assert numbers[network]["history"][-1] == pytest.approx(numbers[network]["psnr_family"], abs=1e-3)
+    assert numbers["film"]["psnr_unseen"] > numbers["pca"]["psnr_unseen"]
+
+
+def test_the_interval_of_the_co2_covers_what_it_says_of_years_it_never_saw(report: Path) -> None:
+    numbers = json.loads((report / "report.json").read_text())["steps"][CO2]
+    assert sum(numbers["weeks"].values()) == 2225
+    assert 0.80 <= numbers["coverage"]["held-out years"]["90%"] <= 0.97
+    assert numbers["rmse_ppm"]["held-out years"] < 0.7  # the cycle of a year is 6 ppm from top to bottom
+    assert numbers["loss"][-1] < numbers["loss"][0]
 
 
 def test_the_report_is_one_file_with_every_picture_in_both_themes(report: Path) -> None:
@@ -50,8 +74,9 @@ def test_the_same_seed_gives_the_same_numbers(tmp_path: Path) -> None:
     for name in ("a", "b"):
         result = RUNNER.invoke(app, ["demo", "--out", str(tmp_path / name), "--epochs", "1", "--seed", "3"])
         assert result.exit_code == 0, result.output
-        (steps,) = json.loads((tmp_path / name / "report.json").read_text())["steps"].values()
-        numbers.append([(step["history"]["loss"], step["confusion"]) for step in steps.values()])
+        steps = json.loads((tmp_path / name / "report.json").read_text())["steps"]
+        classifiers = [(model["history"]["loss"], model["confusion"]) for model in steps[CLASSIFIERS].values()]
+        numbers.append([classifiers, [fit["psnr_unseen"] for fit in steps[FAMILY].values()], steps[CO2]])
     assert numbers[0] == numbers[1]
 
 
@@ -123,3 +148,15 @@ def test_a_missing_extra_is_named_with_its_install_line(tmp_path: Path, monkeypa
     result = RUNNER.invoke(app, ["demo", "--out", str(tmp_path)])
     assert result.exit_code == 2
     assert "kernels-bench[torch]" in result.output
+    assert "kernels-bench[jax]" in result.output
+
+
+def test_a_step_without_its_extra_is_named_in_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: found(name) if "torch" in name else None)
+    monkeypatch.setattr("kernels_bench.demo.STEPS", [replace(STEPS[0], needs=("torch",)), *STEPS[1:]])
+    result = RUNNER.invoke(app, ["demo", "--out", str(tmp_path), "--epochs", "1"])
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("needs <code>pip install &#34;kernels-bench[jax]&#34;</code>") == 2
+    assert json.loads((tmp_path / "report.json").read_text())["skipped"] == [FAMILY, CO2]

@@ -30,9 +30,9 @@ def main() -> None:
 def demo(
     out: Out = Path("kernels-report"),
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")] = 0,
-    epochs: Annotated[int, typer.Option(min=1, max=1000, help="Passes over the training images.")] = 30,
+    epochs: Annotated[int, typer.Option(min=1, max=1000, help="Passes over the images; other steps keep pace.")] = 30,
 ) -> None:
-    """Train on real data and write report.html, in a minute or two."""
+    """Train on real data and write report.html, in two or three minutes."""
     console, errors = Console(), Console(stderr=True)
     try:
         folder = prepare_folder(out, "report.html", "report.json")

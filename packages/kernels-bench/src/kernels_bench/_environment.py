@@ -6,7 +6,19 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("kernels-bench", "kernels-core", "kernels-film", "torch", "numpy", "scikit-learn")
+PACKAGES = (
+    "kernels-bench",
+    "kernels-core",
+    "kernels-film",
+    "kernels-jax",
+    "torch",
+    "jax",
+    "equinox",
+    "numpyro",
+    "numpy",
+    "scikit-learn",
+    "statsmodels",
+)
 
 
 def environment() -> dict[str, str]:

@@ -19,6 +19,18 @@ def _classify(settings: Settings, progress: Progress) -> Outcome:
     return run(settings, progress)
 
 
+def _family(settings: Settings, progress: Progress) -> Outcome:
+    from ._family_step import run
+
+    return run(settings, progress)
+
+
+def _co2(settings: Settings, progress: Progress) -> Outcome:
+    from ._co2_step import run
+
+    return run(settings, progress)
+
+
 STEPS: Sequence[Step] = (
     Step(
         title="Classifying digits with continuous kernels",
@@ -30,6 +42,30 @@ STEPS: Sequence[Step] = (
         extra="torch",
         needs=("torch", "kernels_core", "kernels_film"),
         run=_classify,
+    ),
+    Step(
+        title="A hundred digits in one network",
+        text=(
+            "Images as functions of position: one network holds a hundred of scikit-learn's digits, ten of each, and a "
+            "latent of 16 numbers per image says which. In a ConditionedINR the latent scales and shifts the features "
+            "of a SIREN (FiLM); in a HyperSIREN it generates all weights. Then only the latents of 50 other images are "
+            "fitted."
+        ),
+        extra="jax",
+        needs=("jax", "kernels_jax", "optax"),
+        run=_family,
+    ),
+    Step(
+        title="Carbon dioxide with its uncertainty",
+        text=(
+            "The weekly record of CO2 at Mauna Loa, 1958 to 2001, that ships with statsmodels. A SIREN of the season, "
+            "modulated by FiLM with the year as its context, has priors on all its weights; stochastic variational "
+            "inference fits their posterior to four of every five years. The others tell whether its intervals keep "
+            "their word."
+        ),
+        extra="jax",
+        needs=("jax", "kernels_jax", "optax", "statsmodels"),
+        run=_co2,
     ),
 )
 
