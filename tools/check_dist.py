@@ -1,7 +1,7 @@
 """Check what was built: `python tools/check_dist.py packages/NAME DIST`.
 
-`DIST` holds the sdist and the wheel made from it, `DIST/tree` the wheel made from the tree. The wheels must be the same,
-and hold the package's files, `py.typed` among them, the licence, the metadata and nothing else.
+`DIST` holds the sdist and the wheel made from it, `DIST/tree` the wheel made from the tree. The wheels must be the
+same, and hold the package's files, `py.typed` among them, the licence, the metadata and nothing else.
 """
 
 import sys

@@ -1,6 +1,7 @@
 """Refuse a release tag `NAME-vX.Y.Z` that the tree does not agree with.
 
-`python tools/check_release.py kernels-film-v0.2.0` prints the package's name, or what to change and exits with 1. It checks
+`python tools/check_release.py kernels-film-v0.2.0` prints the package's name, or what to change and exits with 1. It
+checks
 
 - the version in the package's pyproject.toml,
 - the newest heading of its changelog, `## X.Y.Z - YYYY-MM-DD`, with something under it,
@@ -119,7 +120,7 @@ def _requirement_start(text: str) -> str:
 
 
 def _next_break(version: Version) -> str:
-    """The first `MAJOR.MINOR` after `version` that may break its users: the next minor below 1.0, else the next major."""
+    """The next `MAJOR.MINOR` that may break users of `version`: the next minor below 1.0, else the next major."""
     return f"0.{version.minor + 1}" if version.major == 0 else f"{version.major + 1}.0"
 
 

@@ -41,7 +41,7 @@ def _members(described: Any) -> Iterator[str]:
             yield member.signature()
             continue
         annotation = "" if member.annotation is None else f": {member.annotation}"
-        # In the class statement it may be a field, whose default is the constructor's; elsewhere it is what __init__ does.
+        # In the class statement it may be a field, whose default is the constructor's.
         value = f" = {member.value}" if member.value is not None and "class-attribute" in member.labels else ""
         yield f"{name}{annotation}{value}"
 
