@@ -1,6 +1,6 @@
 """Refuse a release tag `NAME-vX.Y.Z` that the tree does not agree with.
 
-`python tools/check_release.py kernels-film-v0.2.0` prints the package's name, or what to change and exits with 1. It
+`python tools/check_release.py kernels-film-v0.2.0` prints what to change, and exits with 1 where there is something. It
 checks
 
 - the version in the package's pyproject.toml,
@@ -149,7 +149,7 @@ def main() -> int:
     for problem in found:
         print(problem, file=sys.stderr)
     if not found:
-        print(sys.argv[1].rpartition("-v")[0])
+        print(f"{sys.argv[1]} can be released")
     return 1 if found else 0
 
 
