@@ -75,6 +75,7 @@ def minimum(session: nox.Session, package: str) -> None:
     oldest = ["--resolution", "lowest-direct", *wheels, "--group", "test", "setuptools>=70"]
     session.install(*oldest, *PACKAGES[package])
     if package == "bench":  # one epoch calls all that thirty do
+        session.run("kernels-bench", "demo", "--help", silent=True)
         session.run("kernels-bench", "demo", "--epochs", "1", "--out", f"{session.create_tmp()}/report")
         # Old releases of its dependencies do not know what newer ones of theirs deprecate.
         quiet = ["-W", "ignore::DeprecationWarning"]
