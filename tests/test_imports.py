@@ -91,7 +91,7 @@ def requirements(package: str, *, extras: bool) -> set[str]:
 @pytest.mark.parametrize("package", LIBRARIES)
 def test_the_source_of_a_library_imports_only_what_it_declares(package: str) -> None:
     came_with = {"numpy", "scipy"} if package == "kernels_jax" else set()  # required by jax itself
-    assert imported_names(package) <= set(DECLARED[package]) | came_with
+    assert imported_names(package) <= requirements(package, extras=True) | came_with
     assert set(DECLARED[package]) == requirements(package, extras=False)
 
 
