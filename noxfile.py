@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2025.5"
+nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv"
 nox.options.tags = ["cpu"]
 # A session for a Python that this machine lacks is skipped, and says so; nothing is downloaded in its place.
