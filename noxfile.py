@@ -5,17 +5,21 @@ Sessions install packages as a user would, as wheels beside nothing but what the
 
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2025.5"
+nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv"
 nox.options.tags = ["cpu"]
+# A session for a Python that this machine lacks is skipped, and says so; nothing is downloaded in its place.
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False
 
 ROOT = Path(__file__).parent
+# Every session runs on the Python of nox, or with `nox --force-python 3.12` on another; packages are installed on all.
+PYTHONS = ["3.11", "3.12", "3.13"]
 # What each package's tests are installed with. A package is tested with nothing of this workspace it does not need.
 PACKAGES = {
     "core": ["./packages/kernels-core"],
@@ -56,18 +60,28 @@ for name in PACKAGES:
 @nox.session(tags=["cpu"])
 def integration(session: nox.Session) -> None:
     """What crosses packages, and the commands of the README."""
-    session.install("--group", "test", *PACKAGES["bench"], *PACKAGES["jax"], "omegaconf", "hydra-core")
+    groups = ["--group", "test", "--group", "release"]
+    session.install(*groups, *PACKAGES["bench"], *PACKAGES["jax"], "omegaconf", "hydra-core")
     session.run("python", "-m", "pytest", "tests", "README.md", "docs", *session.posargs)
 
 
 @nox.session(tags=["cpu"])
-@nox.parametrize("package", ["core", "film", "jax"])
+@nox.parametrize("package", [*PACKAGES])
 def minimum(session: nox.Session, package: str) -> None:
     """Tests of a package on the oldest dependencies it declares."""
-    # Older releases of torch compile with setuptools but do not declare it.
-    session.install("--group", "test", "setuptools")
-    session.install("--resolution", "lowest-direct", *PACKAGES[package])
-    run_tests(session, package)
+    # In one command: what is installed already would stay as new as it is. Where this Python is newer than a compiled
+    # package's oldest release, the oldest that has a wheel. Older torch compiles with setuptools but does not say so.
+    wheels = [f"--only-binary={compiled}" for compiled in ("numpy", "scipy", "scikit-learn", "matplotlib")]
+    oldest = ["--resolution", "lowest-direct", *wheels, "--group", "test", "setuptools>=70"]
+    session.install(*oldest, *PACKAGES[package])
+    if package == "bench":  # one epoch calls all that thirty do
+        session.run("kernels-bench", "demo", "--help", silent=True)
+        session.run("kernels-bench", "demo", "--epochs", "1", "--out", f"{session.create_tmp()}/report")
+        # Old releases of its dependencies do not know what newer ones of theirs deprecate.
+        quiet = ["-W", "ignore::DeprecationWarning"]
+        run_tests(session, package, "--ignore", "packages/kernels-bench/tests/test_demo.py", *quiet)
+    else:
+        run_tests(session, package)
 
 
 @nox.session(tags=["cpu"])
@@ -93,24 +107,47 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(tags=["cpu"])
+def api(session: nox.Session) -> None:
+    """The public API of every package is the one in its api.txt; `nox -s api -- --record` writes those."""
+    session.install("--group", "release", "./packages/kernels-bench")
+    session.run("python", "tools/public_api.py", *session.posargs)
+
+
+@nox.session(name="release-check")
+def release_check(session: nox.Session) -> None:
+    """Whether the tag NAME-vX.Y.Z may be released: `nox -s release-check -- kernels-film-v0.2.0`."""
+    session.install("--group", "release", "./packages/kernels-bench")
+    session.run("python", "tools/check_release.py", *session.posargs)
+    session.run("python", "tools/public_api.py")
+
+
+@nox.session(tags=["cpu"], python=PYTHONS)
 def build(session: nox.Session) -> None:
-    """Each package's sdist and wheel built alone, checked, and installed alone in an empty environment elsewhere."""
+    """Each package built alone, checked, installed alone in an empty environment elsewhere, and its examples run."""
     session.install("--group", "build")
     dist = Path(session.create_tmp()).resolve() / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     for package in PACKAGES:
-        # The wheel is built from the sdist, so a file missing there is missed here.
-        session.run("uv", "build", "-q", f"packages/kernels-{package}", "--out-dir", f"{dist}", external=True)
+        tree = f"packages/kernels-{package}"
+        build = ["uv", "build", "-q", "--python", str(session.python), tree]
+        session.run(*build, "--out-dir", f"{dist}", external=True)  # the sdist, and the wheel from it
+        session.run(*build, "--wheel", "--out-dir", f"{dist}/tree", external=True)
+        session.run("python", "tools/check_dist.py", tree, f"{dist}")
     session.run("twine", "check", "--strict", *map(str, sorted(dist.glob("*-*"))))
     for package in PACKAGES:
         wheel = next(dist.glob(f"kernels_{package}-*.whl"))
         with tempfile.TemporaryDirectory() as elsewhere, session.chdir(elsewhere):
-            python = f"{elsewhere}/bin/python" if os.name == "posix" else f"{elsewhere}/Scripts/python.exe"
-            session.run("uv", "venv", "-q", "--clear", "--python", session.python or sys.executable, ".", external=True)
+            programs = Path(elsewhere, "bin" if os.name == "posix" else "Scripts")
+            python = f"{programs / 'python'}"
+            session.run("uv", "venv", "-q", "--clear", "--python", str(session.python), ".", external=True)
             install = ["uv", "pip", "install", "-q", "--python", python, "--exclude-newer", exclude_newer()]
-            session.run(*install, "--find-links", f"{dist}", f"{wheel}", external=True)
-            session.run(python, "-I", "-c", f"import kernels_{package}", external=True)
+            session.run(*install, f"{wheel}", external=True)
             session.run("uv", "pip", "check", "--python", python, external=True)
+            examples = [f"{ROOT / 'tools/run_examples.py'}", f"{ROOT}/packages/kernels-{package}/README.md"]
+            docstrings = [] if package == "bench" else ["--docstrings"]  # a command has no examples in docstrings
+            session.run(python, "-I", *examples, f"kernels_{package}", *docstrings, external=True)
+            if package == "bench":
+                session.run(f"{programs / 'kernels-bench'}", "--help", external=True, silent=True)
 
 
 def exclude_newer() -> str:

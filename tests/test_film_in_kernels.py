@@ -1,6 +1,7 @@
 """FiLM generators inside kernels: every form of `film_cfg`, one kernel per sample, shared work done once."""
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -20,6 +21,7 @@ from kernels_core import (
 )
 from kernels_film import KernelFiLMGenerator, RegisterCompressConcat, RegisterPooling
 from omegaconf import OmegaConf
+from safetensors.torch import load_model, save_model
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -55,16 +57,51 @@ def make_kernel(name: str = "siren", *, film: Any = None, after: bool = False, *
     return instantiate(described, film_cfg=film, film_after_pos_embed=after)
 
 
+@pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_film_cfg(form: str) -> None:
-    kernel = make_kernel(film=FORMS[form]())
+def test_every_form_of_film_cfg_in_every_kernel(form: str, name: str) -> None:
+    kernel, expected = make_kernel(name, film=FORMS[form]()), make_kernel(name, film=FORMS["module"]())
     assert isinstance(kernel.film_generator, KernelFiLMGenerator)
+    keys = {f"film_generator.mlp.{i}.{part}" for i in (0, 2) for part in ("weight", "bias")}
+    assert keys <= set(kernel.state_dict())
+    kernel.load_state_dict(expected.state_dict(), strict=True)
     conditioning = torch.randn(3, 5)
     values, _ = kernel((4, 5), conditioning)
     assert values.shape == (3, 7, 9, 4)
     assert not torch.equal(values[0], values[1])
-    keys = {f"film_generator.mlp.{i}.{part}" for i in (0, 2) for part in ("weight", "bias")}
-    assert keys <= set(kernel.state_dict())
+    assert torch.equal(values, expected((4, 5), conditioning)[0])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_film_cfg_in_a_layer(form: str) -> None:
+    film = FORMS[form]()
+    told = repr(film)
+    cfg = KERNELS["siren"](**{**SIZES, "L_cache": 7}, film_cfg=film)
+    layers = [CKConvND(2, 4, cfg) for _ in range(2)]
+    assert repr(film) == told  # what the caller gave stays as it was
+    shared = layers[0].kernel.film_generator is layers[1].kernel.film_generator
+    assert shared == (form == "module")  # a description gives each layer a generator of its own
+    y = layers[0](torch.randn(2, 6, 5, 4), conditioning=torch.randn(2, 5))
+    assert y.shape == (2, 6, 5, 4)
+
+
+@pytest.mark.parametrize("way", ["torch", "safetensors"])
+def test_conditioned_layers_are_read_as_they_were_written(way: str, tmp_path: Path) -> None:
+    written, read = make_layer(), make_layer()
+    with torch.no_grad():
+        for parameter in written.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    x, conditioning = torch.randn(2, 6, 5, 4), torch.randn(2, 5)
+    before = read(x, conditioning=conditioning)
+    if way == "torch":
+        torch.save(written.state_dict(), tmp_path / "weights")
+        read.load_state_dict(torch.load(tmp_path / "weights", weights_only=True), strict=True)
+    else:
+        save_model(written, str(tmp_path / "weights"))
+        load_model(read, tmp_path / "weights", strict=True)
+    after, expected = read(x, conditioning=conditioning), written(x, conditioning=conditioning)
+    assert torch.equal(after, expected)
+    assert not torch.equal(before, expected)
 
 
 @pytest.mark.parametrize("recursive", [True, False])

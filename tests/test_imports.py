@@ -1,26 +1,44 @@
-"""What importing each package loads: never another package of this workspace, nothing heavy beside torch."""
+"""What each package imports: by its source never another package of this workspace, and at import nothing heavy."""
 
+import ast
+import functools
 import json
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+import typer
+from kernels_bench.__main__ import app
 
-PACKAGES = ["kernels_core", "kernels_film"]
-# Compilers, and what the extras of this workspace or a user's environment may hold.
-HEAVY = [
-    "torch._inductor",
-    "torchvision",
-    "scipy",
-    "sklearn",
-    "pandas",
-    "matplotlib",
-    "jax",
-    "omegaconf",
-    "hydra",
-    "einops",
-    "triton",
-]
+ROOT = Path(__file__).parents[1]
+PROJECTS = {
+    path.parent.name.replace("-", "_"): tomllib.loads(path.read_text())["project"]
+    for path in ROOT.glob("packages/*/pyproject.toml")
+}
+LIBRARIES = ["kernels_core", "kernels_film", "kernels_jax"]
+# What importing a library may load beside itself and the standard library: what it declares, with all that these load.
+DECLARED = {
+    "kernels_core": ["torch"],
+    "kernels_film": ["torch"],
+    "kernels_jax": ["jax", "equinox", "numpyro", "einops", "jaxtyping"],
+}
+# Each works where nothing of the others can be imported, nor what comes with extras or is often installed beside.
+USE = {
+    "kernels_core": "k.CKConvND(1, 2, k.LazyConfig(k.SIRENKernelND)(out_dim=2, data_dim=1, mlp_hidden_dim=4, "
+    "num_layers=2, embedding_dim=4, omega_0=1.0, L_cache=4, use_bias=True))(torch.randn(1, 5, 2))",
+    "kernels_film": "k.KernelFiLMGenerator(cond_dim=2, kernel_hidden_dim=3, num_film_layers=1)(torch.randn(1, 2))",
+    "kernels_jax": "k.FiLM.init(2, 3, key=jax.random.key(0))(jax.numpy.ones(2), jax.numpy.ones(3))",
+}
+ABSENT = {
+    "kernels_core": ["jax", "numpy", "scipy", "omegaconf", "hydra", "matplotlib", "sklearn", "einops"],
+    "kernels_film": ["jax", "numpy", "scipy", "omegaconf", "hydra", "matplotlib", "sklearn", "einops"],
+    "kernels_jax": ["torch", "arviz", "matplotlib", "sklearn", "pandas", "xarray"],
+}
+# kernels-bench is what its command does; what that needs comes with extras.
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
 def run(code: str) -> str:
@@ -30,36 +48,122 @@ def run(code: str) -> str:
     return result.stdout
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_import_loads_nothing_but_torch_and_itself(package: str) -> None:
+@functools.cache
+def loaded_by(module: str, *first: str) -> set[str]:
+    """The modules that importing `module` loads in a fresh interpreter that has loaded `first`."""
     code = f"""
-import json, sys
-import torch
-before = set(sys.modules)
-import {package}
-new = set(sys.modules) - before
-third = sorted(n for n in new if n.split(".")[0] not in {{*sys.stdlib_module_names, "torch", "{package}"}})
-print(json.dumps({{"third": third, "new": sorted(new)}}))
+import importlib, json, sys, time
+for name in {first!r}: importlib.import_module(name)
+before, start = set(sys.modules), time.perf_counter()
+importlib.import_module({module!r})
+print(json.dumps([time.perf_counter() - start, sorted(set(sys.modules) - before)]))
 """
-    loaded = json.loads(run(code))
-    assert loaded["third"] == []
-    assert [name for name in HEAVY if name in loaded["new"]] == []
+    seconds, modules = json.loads(run(code))
+    print(f"import {module}: {seconds:.2f} s")  # shown by `pytest -rP`; a time is for reading, not for asserting
+    return set(modules)
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_works_where_the_others_cannot_be_imported(package: str) -> None:
-    use = {
-        "kernels_core": "k.CKConvND(1, 2, k.LazyConfig(k.SIRENKernelND)(out_dim=2, data_dim=1, mlp_hidden_dim=4, "
-        "num_layers=2, embedding_dim=4, omega_0=1.0, L_cache=4, use_bias=True))(torch.randn(1, 5, 2))",
-        "kernels_film": "k.KernelFiLMGenerator(cond_dim=2, kernel_hidden_dim=3, num_film_layers=1)(torch.randn(1, 2))",
-    }
-    others = [name for name in ("kernels_core", "kernels_film", "kernels_jax", "kernels_bench") if name != package]
+def top(modules: set[str]) -> set[str]:
+    """The packages that modules belong to, those of the standard library left out."""
+    return {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names)
+
+
+def imported_names(package: str) -> set[str]:
+    """The packages that a package's source imports anywhere, also inside functions."""
+    found = set()
+    for path in (ROOT / "packages" / package.replace("_", "-") / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                found.add(node.module or "")
+    return top(found) - {package}
+
+
+def requirements(package: str, *, extras: bool) -> set[str]:
+    """The names of what a package declares, those of its extras too if asked for."""
+    table = PROJECTS[package]
+    optional = [text for group in table.get("optional-dependencies", {}).values() for text in group]
+    names = (re.split(r"[^\w-]", text)[0] for text in [*table["dependencies"], *(optional if extras else [])])
+    return {{"scikit-learn": "sklearn"}.get(name, name).replace("-", "_") for name in names}
+
+
+@pytest.mark.parametrize("package", LIBRARIES)
+def test_the_source_of_a_library_imports_only_what_it_declares(package: str) -> None:
+    came_with = {"numpy", "scipy"} if package == "kernels_jax" else set()  # required by jax itself
+    assert imported_names(package) <= requirements(package, extras=True) | came_with
+    assert set(DECLARED[package]) == requirements(package, extras=False)
+
+
+def test_no_library_declares_another_package_of_the_workspace() -> None:
+    for package in LIBRARIES:
+        assert requirements(package, extras=True) & set(PROJECTS) == set()
+
+
+@pytest.mark.parametrize("package", LIBRARIES)
+def test_importing_a_library_loads_nothing_beyond_what_it_declares(package: str) -> None:
+    assert top(loaded_by(package, *DECLARED[package])) == {package}
+
+
+@pytest.mark.parametrize(
+    ("package", "heavy"),
+    [
+        ("kernels_core", ["torch._inductor", "torch._dynamo", "scipy", "matplotlib", "sklearn", "jax", "triton"]),
+        ("kernels_film", ["torch._inductor", "torch._dynamo", "scipy", "matplotlib", "sklearn", "jax", "triton"]),
+        ("kernels_jax", ["torch", "matplotlib", "arviz", "pandas", "sklearn", "xarray"]),
+        ("kernels_bench", ["torch", "jax", "numpy", "matplotlib", "sklearn", "jinja2"]),
+        ("kernels_bench.__main__", ["torch", "jax", "numpy", "matplotlib", "sklearn", "jinja2"]),
+    ],
+)
+def test_importing_a_package_loads_nothing_heavy(package: str, heavy: list[str]) -> None:
+    # torch itself loads what is heavy where it is installed, which is torch's affair.
+    loaded = loaded_by(package, "torch") if "torch" in DECLARED.get(package, []) else loaded_by(package)
+    assert package in loaded
+    assert [name for name in heavy if name in loaded] == []
+
+
+@pytest.mark.parametrize("package", LIBRARIES)
+def test_a_library_works_where_the_others_cannot_be_imported(package: str) -> None:
+    absent = [*(name for name in PROJECTS if name != package), *ABSENT[package]]
     code = f"""
 import sys
-sys.modules.update(dict.fromkeys({[*others, "omegaconf", "hydra", "scipy", "jax"]!r}))
-import torch, {package} as k
-{use[package]}
+sys.modules.update(dict.fromkeys({absent!r}))
+import {DECLARED[package][0]}, {package} as k
+{USE[package]}
 assert all(hasattr(k, name) for name in k.__all__), k.__all__
 print("works")
 """
     assert run(code) == "works\n"
+
+
+def without_extras(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """`kernels-bench` where nothing that its extras install can be imported."""
+    absent = requirements("kernels_bench", extras=True) - requirements("kernels_bench", extras=False)
+    absent -= {"kernels_bench"}  # an extra that is made of others
+    assert {"torch", "kernels_core", "kernels_film"} <= absent
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({sorted(absent)!r}))
+from kernels_bench.__main__ import app
+app({arguments!r})
+"""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_every_command_starts_without_extras() -> None:
+    result = without_extras(["--help"])
+    assert result.returncode == 0, result.stderr
+    assert all(name in result.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, command in COMMANDS.items() if not any(option.required for option in command.params)]
+)
+def test_every_command_tells_the_extra_that_it_misses(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = without_extras([name])
+    assert result.returncode == 2, result.stderr
+    assert re.search(r"kernels-bench\[\w+\]", result.stdout + result.stderr)

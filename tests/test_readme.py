@@ -26,7 +26,7 @@ def test_the_demo_command_exists() -> None:
 
 
 def test_pages_link_to_files_that_exist() -> None:
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "RELEASING.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()) + re.findall(
             r'srcset="([^"]+)"', page.read_text()
         ):

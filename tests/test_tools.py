@@ -1,0 +1,262 @@
+"""The checks of releases, of the public API, of what is built and of examples: each finds what it is for."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def tool(name: str) -> ModuleType:
+    """A script of tools/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+check_release, public_api, check_dist = tool("check_release"), tool("public_api"), tool("check_dist")
+
+PROJECT = """[project]
+name = "kernels-{name}"
+version = "{version}"
+dependencies = {dependencies}
+"""
+RANGE = "kernels-film>=0.1,<0.2"
+
+
+def write(root: Path, name: str, version: str, changelog: str, api: str = "", dependencies: str = "[]") -> None:
+    """A package of a workspace, as far as releases look at it."""
+    tree = root / "packages" / f"kernels-{name}"
+    tree.mkdir(parents=True, exist_ok=True)
+    (tree / "pyproject.toml").write_text(PROJECT.format(name=name, version=version, dependencies=dependencies))
+    (tree / "CHANGELOG.md").write_text(f"# Changelog\n\n{changelog}")
+    (tree / "api.txt").write_text(api)
+
+
+def git(root: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false"]
+    subprocess.run(["git", *who, *arguments], cwd=root, check=True, capture_output=True)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """Two packages, film released at 0.1.0, bench requiring it."""
+    write(tmp_path, "film", "0.1.0", "## 0.1.0 - 2026-01-31\n\n- First.\n", "f(a)\ng(a)\n")
+    write(tmp_path, "bench", "0.1.0", "## 0.1.0 - 2026-02-01\n\n- First.\n", dependencies=f'["rich", "{RANGE}"]')
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "First")
+    git(tmp_path, "tag", "kernels-film-v0.1.0")
+    return tmp_path
+
+
+def film(root: Path, version: str, heading: str | None = None, text: str = "- Faster.\n", api: str = "") -> None:
+    heading = f"## {version} - 2026-03-01" if heading is None else heading
+    first = "## 0.1.0 - 2026-01-31\n\n- First.\n"
+    write(root, "film", version, f"{heading}\n\n{text}\n{first}", api or "f(a)\ng(a)\nh(a)\n")
+
+
+def test_a_release_that_agrees_is_let_through(workspace: Path) -> None:
+    film(workspace, "0.1.1")
+    assert check_release.problems("kernels-film-v0.1.1", workspace) == []
+    assert check_release.problems("kernels-bench-v0.1.0", workspace) == []
+    film(workspace, "0.1.1", "## Unreleased\n\n## 0.1.1 - 2026-03-01")
+    assert check_release.problems("kernels-film-v0.1.1", workspace) == []
+
+
+@pytest.mark.parametrize(
+    "tag", ["kernels-film-0.1.1", "kernels-film-v0.1", "v0.1.1", "kernels-flim-v0.1.1", "kernels-film-v01.1.1", ""]
+)
+def test_a_tag_of_another_form_is_refused(workspace: Path, tag: str) -> None:
+    (problem,) = check_release.problems(tag, workspace)
+    assert repr(tag) in problem
+    assert "kernels-bench, kernels-film" in problem
+
+
+def test_another_version_is_refused(workspace: Path) -> None:
+    film(workspace, "0.1.1", "## 0.1.2 - 2026-03-01")
+    (problem,) = check_release.problems("kernels-film-v0.1.2", workspace)
+    assert 'version = "0.1.1"; write version = "0.1.2"' in problem
+
+
+@pytest.mark.parametrize(
+    ("heading", "text", "told"),
+    [
+        ("## Unreleased", "- Faster.\n", "under '## Unreleased'"),
+        ("## Unreleased\n\n- Faster.\n\n## 0.1.1 - 2026-03-01", "- Faster.\n", "under '## Unreleased'"),
+        ("## 0.1.2 - 2026-03-01", "- Faster.\n", "must be '## 0.1.1 - YYYY-MM-DD'; it is '## 0.1.2 - 2026-03-01'"),
+        ("## 0.1.1", "- Faster.\n", "it is '## 0.1.1'"),
+        ("## 0.1.1 - March 2026", "- Faster.\n", "it is '## 0.1.1 - March 2026'"),
+        ("## 0.1.1 - 2026-02-30", "- Faster.\n", "2026-02-30: day"),
+        ("## 0.1.1 - 2026-03-01", "", "says nothing"),
+        ("", "", "it is '## 0.1.0 - 2026-01-31'"),
+    ],
+)
+def test_a_changelog_without_the_release_is_refused(workspace: Path, heading: str, text: str, told: str) -> None:
+    film(workspace, "0.1.1", heading, text)
+    (problem,) = check_release.problems("kernels-film-v0.1.1", workspace)
+    assert "packages/kernels-film/CHANGELOG.md" in problem
+    assert told in problem
+
+
+@pytest.mark.parametrize(
+    ("version", "required", "written"),
+    [
+        ("0.2.0", RANGE, "kernels-film>=0.2,<0.3"),
+        ("0.2.3", "kernels-film[all]~=0.1.0", "kernels-film[all]>=0.2,<0.3"),
+        ("1.2.0", "kernels-film >= 0.1, < 1", "kernels-film>=1.2,<2.0"),
+    ],
+)
+@pytest.mark.parametrize("extra", [False, True])
+def test_a_version_that_a_sibling_does_not_accept_is_refused(
+    workspace: Path, version: str, required: str, written: str, extra: bool
+) -> None:
+    film(workspace, version)
+    where = "[]\n[project.optional-dependencies]\ntorch = " if extra else ""
+    write(workspace, "bench", "0.1.0", "", dependencies=f'{where}["rich", "{required}"]')
+    (problem,) = check_release.problems(f"kernels-film-v{version}", workspace)
+    line, change = problem.splitlines()
+    assert line == f"packages/kernels-bench/pyproject.toml:{6 if extra else 4}: " + (
+        f'torch = ["rich", "{required}"]' if extra else f'dependencies = ["rich", "{required}"]'
+    )
+    assert change.strip() == f"does not accept kernels-film {version}; write {written!r} for {required!r}"
+
+    file = workspace / "packages" / "kernels-bench" / "pyproject.toml"
+    file.write_text(file.read_text().replace(required, written))
+    assert check_release.problems(f"kernels-film-v{version}", workspace) == []
+
+
+def test_a_package_whose_siblings_are_not_released_is_refused(workspace: Path) -> None:
+    film(workspace, "0.2.0")
+    write(workspace, "bench", "0.2.0", "## 0.2.0 - 2026-03-01\n\n- x\n", dependencies='["kernels-film>=0.2,<0.3"]')
+    (problem,) = check_release.problems("kernels-bench-v0.2.0", workspace)
+    assert "release kernels-film first" in problem
+    git(workspace, "tag", "kernels-film-v0.2.0")
+    assert check_release.problems("kernels-bench-v0.2.0", workspace) == []
+
+
+@pytest.mark.parametrize("api", ["f(a)\n", "f(a, b)\ng(a)\n"])
+def test_a_patch_that_breaks_users_is_refused(workspace: Path, api: str) -> None:
+    film(workspace, "0.1.1", api=api)
+    (problem,) = check_release.problems("kernels-film-v0.1.1", workspace)
+    assert "release 0.2.0" in problem
+    assert problem.splitlines()[1:] == [f"  {line}" for line in ["f(a)", "g(a)"] if line not in api.splitlines()]
+    film(workspace, "0.2.0", api=api)
+    write(workspace, "bench", "0.1.0", "", dependencies='["kernels-film>=0.1,<0.3"]')
+    assert check_release.problems("kernels-film-v0.2.0", workspace) == []
+
+
+def test_the_command_tells_the_package_or_the_problems() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "check_release.py")]
+    result = subprocess.run([*command, "kernels-film-v99.0.0"], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert "packages/kernels-bench/pyproject.toml:" in result.stderr
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "gone"),
+    [
+        ("__init__.py", ', "RegisterPooling"]', "]", "class RegisterPooling()"),
+        ("_registers.py", "def flop_count(self, dim: int)", "def flop_count(self)", "RegisterPooling.flop_count(dim"),
+        ("_generator.py", "film_hidden_dim: int = 64", "film_hidden_dim: int", "KernelFiLMGenerator.__init__("),
+        ("_generator.py", "film_hidden_dim: int = 64", "hidden: int = 64", "KernelFiLMGenerator.__init__("),
+    ],
+)
+def test_a_break_changes_a_line_of_the_public_api(tmp_path: Path, file: str, old: str, new: str, gone: str) -> None:
+    tree = shutil.copytree(ROOT / "packages" / "kernels-film", tmp_path / "kernels-film")
+    before = list(public_api.library(tree))
+    source = tree / "src" / "kernels_film" / file
+    assert old in source.read_text()
+    source.write_text(source.read_text().replace(old, new))
+    lost = set(before) - set(public_api.library(tree))
+    assert any(line.startswith(gone) for line in lost), lost
+
+
+def test_commands_and_options_are_public() -> None:
+    lines = list(public_api.command())
+    assert "kernels-bench demo" in lines
+    assert "kernels-bench demo --out = kernels-report" in lines
+
+
+def wheel(path: Path, **changes: bytes | None) -> None:
+    """A wheel of a package of two files; `changes` replaces, adds or leaves out (None) some."""
+    files: dict[str, bytes | None] = {
+        "kernels_film/__init__.py": b"x = 1\n",
+        "kernels_film/py.typed": b"",
+        "kernels_film-0.1.0.dist-info/METADATA": b"",
+        "kernels_film-0.1.0.dist-info/licenses/LICENSE": b"free",
+        **changes,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            if content is not None:
+                archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, None),
+        ({"tests/test_x.py": b""}, "holds tests/test_x.py"),
+        ({"kernels_film/_more.py": b""}, "holds kernels_film/_more.py"),
+        ({"kernels_film/py.typed": None}, "lacks kernels_film/py.typed"),
+        (
+            {"kernels_film-0.1.0.dist-info/licenses/LICENSE": None},
+            "lacks kernels_film-0.1.0.dist-info/licenses/LICENSE",
+        ),
+        ({"kernels_film/__init__.py": b"x = 2\n"}, "changed kernels_film/__init__.py"),
+    ],
+)
+def test_a_wheel_holds_the_package_and_nothing_else(
+    tmp_path: Path, changes: dict[str, bytes | None], told: str | None
+) -> None:
+    tree, dist = tmp_path / "kernels-film", tmp_path / "dist"
+    (tree / "src" / "kernels_film").mkdir(parents=True)
+    (tree / "LICENSE").write_text("free")
+    (tree / "src" / "kernels_film" / "__init__.py").write_text("x = 1\n")
+    (tree / "src" / "kernels_film" / "py.typed").touch()
+    for folder in (dist, dist / "tree"):
+        wheel(folder / "kernels_film-0.1.0-py3-none-any.whl", **changes)
+    (dist / "kernels_film-0.1.0.tar.gz").touch()
+    found = check_dist.problems(tree, dist)
+    assert found == [] if told is None else any(told in line for line in found)
+
+    wheel(dist / "tree" / "kernels_film-0.1.0-py3-none-any.whl", **{**changes, "kernels_film/_only.py": b""})
+    assert any(
+        "kernels_film/_only.py is not the same in the wheels" in line for line in check_dist.problems(tree, dist)
+    )
+
+
+@pytest.mark.parametrize(
+    ("docstring", "page", "told"),
+    [
+        (">>> 1 + 1\n2", "```python\nimport example\nassert example.x == 1\n```\n", ""),
+        (">>> 1 + 1\n3", "", "examples in docstrings failed"),
+        ("", "text\n\n```python\nx = 1\n```\n\n```python\nassert x == 2\n```\n", 'README.md", line 8'),
+        ("", "```python\nimport no_such_package\n```\n", "No module named 'no_such_package'"),
+    ],
+)
+def test_examples_are_run(tmp_path: Path, docstring: str, page: str, told: str) -> None:
+    package = tmp_path / "example"
+    package.mkdir()
+    (package / "__init__.py").write_text("x = 1\n")
+    (package / "_private.py").write_text(f'"""{docstring}\n"""\n')
+    (tmp_path / "README.md").write_text(page)
+    command = [sys.executable, str(ROOT / "tools" / "run_examples.py"), "README.md", "example", "--docstrings"]
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}
+    )
+    assert (result.returncode == 0) == (not told), result.stderr
+    assert told in result.stderr
