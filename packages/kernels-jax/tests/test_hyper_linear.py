@@ -48,6 +48,18 @@ def test_memory_stays_below_that_of_a_weight_matrix_per_row(cond_dim):
     assert own <= 4 * (3 * numbers + 2 * size * size * cond_dim) + 2**16
 
 
+@pytest.mark.parametrize("cond_dim", [2, 16])
+def test_calls_outside_of_jit_are_compiled_once(cond_dim, key, caplog):
+    layer = HyperLinear.init(3, 6, cond_dim, key=key)
+    x, z = jnp.ones((7, 3)), jnp.ones((7, cond_dim))
+    with jax.log_compiles():
+        layer(x, z)
+        assert "Compiling" in caplog.text
+        caplog.clear()
+        layer(x, z)
+    assert "Compiling" not in caplog.text
+
+
 def test_init_scale(key):
     small, large = (HyperLinear.init(3, 8, 4, key=key, init_scale=scale).generator for scale in (0.1, 1.0))
     np.testing.assert_allclose(10 * small.weight, large.weight, rtol=1e-6)
