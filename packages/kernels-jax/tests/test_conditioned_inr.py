@@ -153,6 +153,9 @@ def test_errors(siren, key):
         build(eqx.nn.Sequential([eqx.nn.Linear(2, 8, key=key), eqx.nn.Lambda(jnp.tanh), eqx.nn.Linear(8, 1, key=key)]))
     with pytest.raises(ValueError, match=r"`inner` .* must tell its input width"):
         build(eqx.nn.Lambda(jnp.tanh), mode="input")
+    for no_class in ("FiLM", None, eqx.nn.Linear, FiLM.init(8, 4, key=key)):
+        with pytest.raises(TypeError, match="`conditioner_cls` must be a class with `init`, such as FiLM, got"):
+            build(siren, conditioner_cls=no_class)
     inr = build(siren)
     for x, z in (((5, 3), (4,)), ((5, 2), (3,)), ((5, 2), (4, 4)), ((2,), (5, 4))):
         with pytest.raises(ValueError, match=r"`[xz]` must"):

@@ -16,11 +16,13 @@ from kernels_jax._contraction import contract
 def test_contraction_in_every_order(sizes):
     n, target_in, target_out, cond_dim = sizes
     layer = HyperLinear.init(target_in, target_out, cond_dim, key=jax.random.key(0), init_scale=1.0)
-    x, z = jax.random.normal(jax.random.key(1), (n, target_in)), jax.random.normal(jax.random.key(2), (n, cond_dim))
+    random = np.random.default_rng(1)
+    x, z = (jnp.asarray(random.normal(size=(n, size)), dtype="float32") for size in (target_in, cond_dim))
+    y = jax.jit(lambda layer, x, z: layer(x, z))(layer, x, z)
+    assert y.shape == (n, target_out)
     if n:
-        y = oracles.hyper_linear(layer.generator.weight.T, layer.generator.bias, x, z)
-        np.testing.assert_allclose(layer(x, z), y, rtol=2e-5, atol=2e-5)
-    assert layer(x, z).shape == (n, target_out)
+        expected = oracles.hyper_linear(layer.generator.weight.T, layer.generator.bias, x, z)
+        np.testing.assert_allclose(y, expected, rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("cond_dim", [2, 16])
@@ -46,6 +48,18 @@ def test_memory_stays_below_that_of_a_weight_matrix_per_row(cond_dim):
     numbers = n * size * (cond_dim if cond_dim < size else 16)
     # A few copies of the intermediate, and the generator's.
     assert own <= 4 * (3 * numbers + 2 * size * size * cond_dim) + 2**16
+
+
+@pytest.mark.parametrize("cond_dim", [2, 16])
+def test_calls_outside_of_jit_are_compiled_once(cond_dim, key, caplog):
+    layer = HyperLinear.init(3, 6, cond_dim, key=key)
+    x, z = jnp.ones((7, 3)), jnp.ones((7, cond_dim))
+    with jax.log_compiles():
+        layer(x, z)
+        assert "Compiling" in caplog.text
+        caplog.clear()
+        layer(x, z)
+    assert "Compiling" not in caplog.text
 
 
 def test_init_scale(key):

@@ -107,8 +107,10 @@ def test_errors(key):
         flow(jnp.ones((5, 2)), jnp.ones(5))
     with pytest.raises(ValueError, match=r"`x` must be \(2,\)"):
         flow(jnp.ones((5, 3)), jnp.ones(4))
-    with pytest.raises(ValueError, match="one row for each row"):
+    with pytest.raises(ValueError, match=r"`mu` must be \(4,\), .* one row for each row of `x`; got .* `mu` \(3, 4\)"):
         flow(jnp.ones((5, 2)), jnp.ones((3, 4)))
+    with pytest.raises(ValueError, match=r"`mu` must be .* got \(2, 3, 4\)"):
+        flow(jnp.ones((5, 2)), jnp.ones((2, 3, 4)))
 
 
 def test_init_is_the_constructor(key):

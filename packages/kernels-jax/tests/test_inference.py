@@ -76,16 +76,16 @@ def test_nuts(mcmc, exact):
 def test_svi(rows, guide_cls, data, exact):
     mean, covariance = exact
     guide = guide_cls(rows)
-    optimiser = numpyro.optim.Adam(lambda step: 0.03 * 0.998**step)
+    optimiser = numpyro.optim.Adam(lambda step: 0.1 * 0.998**step)
     fit = SVI(rows, guide, optimiser, Trace_ELBO(num_particles=4)).run(
-        jax.random.key(2), 2500, *data, progress_bar=False
+        jax.random.key(2), 2000, *data, progress_bar=False
     )
     std = np.sqrt(np.diag(covariance))
     np.testing.assert_allclose(flat(guide.median(fit.params)), mean, atol=0.3 * std.min())
     samples = flat(guide.sample_posterior(jax.random.key(3), fit.params, sample_shape=(4000,)))
     # The best factorised Normal has the conditional spread; the low-rank one nearly the marginal.
     spread = 1 / np.sqrt(np.diag(np.linalg.inv(covariance))) if guide_cls is AutoNormal else std
-    np.testing.assert_allclose(samples.std(0), spread, rtol=0.25)
+    np.testing.assert_allclose(samples.std(0), spread, rtol=0.12)
 
 
 def test_predictive(mcmc, data, exact):
@@ -153,9 +153,10 @@ def test_a_conditioned_field_with_priors_on_its_films():
     x, z = jnp.linspace(-1, 1, 40)[:, None], jnp.tile(jnp.eye(2), (20, 1))
     truth = Predictive(field, num_samples=1)(jax.random.key(6), x, z)["y"][0]
     guide = AutoNormal(field, init_scale=0.01)
-    svi = SVI(field, guide, numpyro.optim.Adam(0.03), Trace_ELBO())
+    svi = SVI(field, guide, numpyro.optim.Adam(0.05), Trace_ELBO())
     fit = svi.run(jax.random.key(7), 800, x, z, truth, progress_bar=False)
     median = guide.median(fit.params)
     assert set(median) == {f"inr.conditioners.{i}.gen_{site}" for i in range(2) for site in "Wb"}
     residual = handlers.substitute(inr, data=median)(x, z)[:, 0] - truth
-    assert jnp.sqrt((residual**2).mean()) < 0.1
+    misfit = inr.inner(x)[:, 0] - truth  # without its films
+    assert jnp.sqrt((residual**2).mean()) < 0.16 < 0.5 < jnp.sqrt((misfit**2).mean())

@@ -26,6 +26,47 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 """
 
+# The annotations that the tests check would answer first.
+WRONG_TYPES = """
+import jax, jax.numpy as jnp, numpy as np
+from kernels_jax import *
+key, net = jax.random.key(0), lambda mu: mu
+film, x = FiLM.init(3, 2, key=key), jnp.ones((5, 3))
+flow = HyperSIREN(3, 4, 1, depth=2, cond_dim=2, parameter_net=net, key=key)
+calls = {
+    "`z` must be an array, got [1.0, 2.0] (list)": lambda: film(x, [1.0, 2.0]),
+    "`h` must be an array, got 'h' (str)": lambda: film("h", jnp.ones(2)),
+    "`z` must be an array, got None (NoneType)": lambda: film(x, None),
+    "`mu` must be an array, got [1.0, 2.0] (list)": lambda: flow(x, [1.0, 2.0]),
+    "`x` must be an array, got [1.0] (list)": lambda: SIREN.init(1, 4, 1, depth=2, key=key)([1.0]),
+    "`num_features` must be an int >= 1, got 3.0 (float)": lambda: FiLM.init(3.0, 2, key=key),
+    "`cond_dim` must be an int >= 1, got '2' (str)": lambda: BayesianHyperLinear.init(3, 3, "2"),
+    "`depth` must be an int >= 2, got True (bool)": lambda: BayesianSIREN.init(2, 4, 1, depth=True),
+    "`init_scale` must be a positive number, got '1' (str)": lambda: HyperLinear.init(3, 4, 2, key=key, init_scale="1"),
+    "`parameter_net` must be callable, got 3 (int)": lambda: HyperSIREN(
+        2, 4, 1, depth=2, cond_dim=2, parameter_net=3, key=key
+    ),
+    "`feat` must be features with an int `out_features`, got None": lambda: RandomKitchenSinks.init(feat=None),
+    "`feat` must be features with an int `out_features`, got 3": lambda: ConditionedRFFNet.init(
+        feat=3, out_features=1, key=key
+    ),
+}
+for message, call in calls.items():
+    try:
+        call()
+    except TypeError as error:
+        assert str(error) == message, error
+    else:
+        raise AssertionError(message)
+# Sizes may come from arrays; what is static is an int all the same.
+for cls, options in ((SIREN, {"key": key}), (BayesianSIREN, {})):
+    network = cls.init(np.int64(2), jnp.array(4), np.int32(1), depth=np.int64(3), **options)
+    sizes = [size for layer in network.layers for size in (layer.in_features, layer.out_features)]
+    assert sizes == [2, 4, 4, 4, 4, 1] and {type(size) for size in sizes} == {int}
+# NumPy's arrays are arrays.
+assert film(np.ones((5, 3)), np.ones(2)).shape == (5, 3)
+"""
+
 SHARDED = """
 import equinox as eqx, jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -80,9 +121,10 @@ def test_public_names():
 
 
 def test_names_and_draws_are_the_same_in_every_process_and_without_torch():
+    """The second process checks the errors for wrong types as well, which is cheaper than a third."""
     first = python(WITHOUT_TORCH + SITES, PYTHONHASHSEED="1")
     assert first.startswith("[('ConditionedINR.inner.layers.0.W'")
-    assert first == python(SITES, PYTHONHASHSEED="2")
+    assert first == python(SITES + WRONG_TYPES, PYTHONHASHSEED="2")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forced host devices")

@@ -7,6 +7,7 @@ import pytest
 from kernels_jax import PyroxModule, pyrox_method
 from numpyro import distributions as dist
 from numpyro import handlers
+from numpyro.contrib.control_flow import scan
 from numpyro.distributions import constraints
 from numpyro.infer import MCMC, NUTS, Predictive
 
@@ -44,6 +45,10 @@ class Pair(PyroxModule):
     @pyrox_method
     def with_others(self, x, *others):
         return sum(other(x) for other in others)
+
+
+class Parts(PyroxModule):
+    parts: dict
 
 
 class Around(PyroxModule):
@@ -145,6 +150,8 @@ def test_clashes_are_errors():
         sites(lambda: pair.with_others(X, Slope(), Slope()))
     slope = Slope()
     assert list(sites(lambda: pair.with_others(X, slope, slope))) == ["Slope.w"]
+    with pytest.raises(ValueError, match=r"`parts\['a'\]\['b'\]` and `parts\['a.b'\]` of Parts both have the scope"):
+        Parts({"a": {"b": Slope()}, "a.b": Slope()})
 
 
 @pytest.mark.parametrize(("name", "error"), [("", ValueError), (3, TypeError)])
@@ -279,19 +286,96 @@ def test_a_value_given_under_vmap_is_no_draw():
     assert jax.vmap(given)(X).tolist() == [1.0, 1.0, 1.0]
 
 
+COMPILED = r"'.*\.w' is asked for inside a jax.jit, jax.checkpoint or loop that began inside its handlers"
+
+
 @pytest.mark.parametrize("how", ["jit", "checkpoint", "scan"])
 @pytest.mark.parametrize("inner", [Slope, Shifted])
-def test_a_site_lost_in_a_transformation_is_an_error(how, inner):
-    model = Around(inner(), how)
-    with pytest.raises(ValueError, match=r"'Around.inner.w' was registered inside a .* began within Around.__call__"):
-        handlers.trace(handlers.seed(model, 0)).get_trace(X)
+@pytest.mark.parametrize("ask_first", [False, True])
+def test_a_site_inside_a_compiled_part_of_a_call_is_an_error(how, inner, ask_first):
+    model = Around(inner(), how, ask_first)
+    for seed in range(2):  # nothing is kept of the first
+        with pytest.raises(ValueError, match=COMPILED):
+            handlers.trace(handlers.seed(model, seed)).get_trace(X)
 
 
-@pytest.mark.parametrize("how", ["vmap", "jit", "checkpoint", "scan"])
-def test_a_site_asked_for_before_is_seen_in_a_transformation(how):
-    model = Around(Slope(), how, ask_first=True)
-    (value,) = sites(model, X).values()
-    np.testing.assert_allclose(handlers.seed(model, 0)(X), value * X, rtol=1e-6)
+@pytest.mark.parametrize("compiled", [jax.jit(lambda x: Slope()(x)), eqx.filter_jit(Slope()), jax.checkpoint(Slope())])
+@pytest.mark.parametrize(
+    "handle",
+    [
+        lambda model: handlers.seed(model, 0),
+        lambda model: handlers.substitute(model, data={"Slope.w": 2.0}),
+        lambda model: handlers.condition(handlers.trace(model), data={"Slope.w": 2.0}),
+    ],
+)
+def test_handlers_around_a_compiled_function_are_an_error(compiled, handle):
+    for _ in range(2):
+        with pytest.raises(ValueError, match=COMPILED):
+            handle(compiled)(X)
+    with handlers.seed(rng_seed=0), pytest.raises(ValueError, match=COMPILED):
+        compiled(X)
+
+
+def test_inference_on_a_model_with_a_compiled_part_is_an_error():
+    compiled = jax.jit(lambda x: Slope()(x))
+
+    def model(x, y=None):
+        numpyro.sample("y", dist.Normal(compiled(x), 0.1), obs=y)
+
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match=COMPILED):
+        MCMC(NUTS(model), num_warmup=5, num_samples=5, progress_bar=False).run(key, X, X)
+    with pytest.raises(ValueError, match=COMPILED):
+        Predictive(model, {"Slope.w": X})(key, X)
+
+
+def test_what_was_drawn_goes_into_a_compiled_part():
+    class Layer(PyroxModule):
+        @pyrox_method
+        def draw(self):
+            return self.pyrox_sample("w", dist.Normal(0.0, 1.0))
+
+    apply = jax.jit(jax.checkpoint(lambda w, x: w * x))
+    model = lambda x: apply(Layer().draw(), x)  # noqa: E731
+    for seed in range(2):
+        np.testing.assert_allclose(handlers.seed(model, seed)(X), handlers.seed(Slope(pyrox_name="Layer"), seed)(X))
+
+
+def test_handlers_inside_a_compiled_function():
+    slope, key = Slope(), jax.random.key(1)
+    expected = handlers.seed(slope, key)(X)
+
+    def in_a_block(key, x):
+        with handlers.seed(rng_seed=key):
+            return slope(x)
+
+    for compiled in (jax.jit(lambda key, x: handlers.seed(slope, key)(x)), jax.jit(in_a_block)):
+        np.testing.assert_allclose(compiled(key, X), expected, rtol=1e-6)
+        assert (compiled(jax.random.key(2), X) != expected).all()
+    np.testing.assert_allclose(jax.jit(handlers.seed(slope, key))(X), expected, rtol=1e-6)
+    given = handlers.substitute(slope, data={"Slope.w": 2.0})
+    np.testing.assert_allclose(jax.jit(given)(X), 2 * X)
+    np.testing.assert_allclose(jax.lax.map(given, X), 2 * X)
+
+
+def test_derivatives_between_handlers_and_sites():
+    loss = lambda x: (Slope()(x) ** 2).sum()  # noqa: E731
+    w = sites(Slope(), X)["Slope.w"]
+    for derivative in (jax.grad, jax.jacfwd, lambda f: jax.vmap(jax.grad(f))):
+        traced = sites(lambda x, derivative=derivative: numpyro.deterministic("d", derivative(loss)(x)), X)
+        np.testing.assert_allclose(traced["d"], 2 * w**2 * X, rtol=1e-6)
+        assert not isinstance(traced["Slope.w"], jax.core.Tracer)
+    hessian = handlers.seed(lambda x: jax.hessian(loss)(x), 0)(X)
+    np.testing.assert_allclose(hessian, 2 * w**2 * np.eye(3), rtol=1e-6)
+
+
+def test_loops_of_numpyro_have_their_own_handlers():
+    def model(x):
+        return scan(lambda total, row: (total, Slope()(row)), 0.0, x)[1]
+
+    trace = sites(model, X)
+    assert trace["Slope.w"].shape == (3,)
+    np.testing.assert_allclose(handlers.substitute(handlers.seed(model, 0), data=trace)(X), trace["Slope.w"] * X)
 
 
 def test_a_deterministic_site_of_rows_within_a_call_is_an_error():

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from numpyro.primitives import Messenger
 
+from ._jit import check_handlers
 from ._vmap import check_noise
 
 _CURRENT: ContextVar["Call | None"] = ContextVar("kernels_jax_call", default=None)
@@ -40,6 +41,7 @@ class Call(Messenger):  # type: ignore[misc]
     def process_message(self, msg: Any) -> None:
         if self.owner is None or "name" not in msg:
             return
+        check_handlers(msg["name"])
         self._known = msg["name"] in self.sites
         self._undrawn = msg.get("intermediates")
         if self._known:
@@ -68,10 +70,9 @@ class Call(Messenger):  # type: ignore[misc]
                 jnp.copy(value)
             except jax.errors.UnexpectedTracerError:
                 raise ValueError(
-                    f"the site {name!r} was registered inside a jax.jit, jax.checkpoint, loop or jax.vmap that began "
-                    f"within {method}, so it has no value outside of it (under jax.vmap: it has one per row). Ask "
-                    "for it before the transformation, which then sees that same value; a Bayesian layer does so by "
-                    "`.draw()`"
+                    f"the site {name!r} was registered inside a transformation that began within {method}, so it has "
+                    "no value outside of it (under jax.vmap: it has one per row). Ask for it before the "
+                    "transformation, and pass it the value; a Bayesian layer has `.draw()` for that"
                 ) from None
 
 

@@ -3,7 +3,7 @@
 import math
 import operator
 from collections.abc import Sequence
-from numbers import Real
+from numbers import Number, Real
 
 import jax.numpy as jnp
 
@@ -38,20 +38,36 @@ def choice(name: str, value: object, allowed: Sequence[str]) -> str:
     return value
 
 
-def rows(name: str, value: object, size: int) -> None:
-    """`value` is one row of `size` features or a matrix of such rows."""
-    shape = jnp.shape(value)  # type: ignore[arg-type]
-    if len(shape) not in (1, 2) or shape[-1] != size:
-        raise ValueError(f"`{name}` must be ({size},) or (N, {size}), got {shape}")
+def function(name: str, value: object) -> None:
+    """`value` can be called."""
+    if not callable(value):
+        raise TypeError(f"`{name}` must be callable, got {value!r} ({type(value).__name__})")
 
 
-def rows_in_context(names: tuple[str, str], x: object, z: object, sizes: tuple[int, int]) -> None:
+def width(name: str, value: object) -> int:
+    """The width that features tell."""
+    size = getattr(value, "out_features", None)
+    if not isinstance(size, int):
+        raise TypeError(f"`{name}` must be features with an int `out_features`, got {value!r}")
+    return size
+
+
+def rows(name: str, value: object, size: int | None) -> tuple[int, ...]:
+    """The shape of `value`, one row of `size` features (None: of any number) or a matrix of such rows."""
+    if not isinstance(value, Number) and not hasattr(value, "shape"):
+        raise TypeError(f"`{name}` must be an array, got {value!r} ({type(value).__name__})")
+    shape = jnp.shape(value)
+    if len(shape) not in (1, 2) or shape[-1] != (size or shape[-1]):
+        expected = size or "D"
+        raise ValueError(f"`{name}` must be ({expected},) or (N, {expected}), got {shape}")
+    return shape
+
+
+def rows_in_context(names: tuple[str, str], x: object, z: object, sizes: tuple[int | None, int | None]) -> None:
     """`x` is one row or N, and `z` one context for all of them or N."""
-    rows(names[0], x, sizes[0])
-    rows(names[1], z, sizes[1])
-    (*n, _), (*m, _) = jnp.shape(x), jnp.shape(z)  # type: ignore[arg-type]
-    if m and m != n:
+    n, m = (rows(name, value, size) for name, value, size in zip(names, (x, z), sizes, strict=True))
+    if m[:-1] and m[:-1] != n[:-1]:
         raise ValueError(
-            f"`{names[1]}` must be ({sizes[1]},), shared by all rows, or have one row for each row of `{names[0]}`; "
-            f"got `{names[0]}` {(*n, sizes[0])} and `{names[1]}` {(*m, sizes[1])}"
+            f"`{names[1]}` must be {m[1:]}, shared by all rows, or have one row for each row of `{names[0]}`; got "
+            f"`{names[0]}` {n} and `{names[1]}` {m}"
         )

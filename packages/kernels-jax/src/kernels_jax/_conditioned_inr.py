@@ -5,7 +5,6 @@ from typing import Any, Self
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from . import _check
@@ -85,6 +84,8 @@ class ConditionedINR(PyroxModule):
                     "for mode='input'"
                 )
             widths = [in_features]
+        if not isinstance(conditioner_cls, type) or not hasattr(conditioner_cls, "init"):
+            raise TypeError(f"`conditioner_cls` must be a class with `init`, such as FiLM, got {conditioner_cls!r}")
         build = getattr(conditioner_cls, "for_features", conditioner_cls.init)
         # Layers that have priors have no initial weights, and take no key.
         takes_key = "key" in signature(conditioner_cls.init).parameters
@@ -97,8 +98,7 @@ class ConditionedINR(PyroxModule):
     @pyrox_method
     def __call__(self, x: Coordinates, z: Context) -> Output:
         """The field at `x` `(in,)` or `(N, in)` under `z` `(K,)` or `(N, K)`; ValueError for any other shapes."""
-        in_features = self.in_features or jnp.shape(x)[-1]
-        _check.rows_in_context(("x", "z"), x, z, (in_features, self.cond_dim))
+        _check.rows_in_context(("x", "z"), x, z, (self.in_features, self.cond_dim))
         if self.mode == "input":
             return _over_rows(self.inner, self.conditioners[0](x, z))
         *hidden, readout = self.inner.layers

@@ -46,9 +46,10 @@ class ConditionedRFFNet(PyroxModule):
             pyrox_name: scope of its sites.
 
         Raises:
-            TypeError, ValueError: `out_features` that is no int >= 1.
+            TypeError, ValueError: `out_features` that is no int >= 1; features that do not tell their width.
         """
-        readout = eqx.nn.Linear(feat.out_features, _check.integer("out_features", out_features), key=key)
+        sizes = _check.width("feat", feat), _check.integer("out_features", out_features)
+        readout = eqx.nn.Linear(*sizes, key=key)
         return cls(feat, readout, pyrox_name=pyrox_name)
 
     @pyrox_method

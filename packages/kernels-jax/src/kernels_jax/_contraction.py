@@ -9,12 +9,15 @@ from ._types import Generators, Output, Rows
 _ROWS_AT_ONCE = 8
 
 
+@jax.jit
 def contract(generator: Generators, z: Rows, x: Rows) -> Output:
     """`y_no = sum_ik generator_oik z_nk x_ni`, in the order that the shape favours.
 
     Every order takes about `N * K * in * out` multiplications, so what decides is the size of the intermediate:
     - `K < out`: z and x first (or x and the generator, where `out < in`), `N * K * min(in, out)` numbers;
     - else: a few rows of every weight matrix at a time, `N * in` numbers each, made again for the gradient.
+
+    Compiled here too, for callers that are not: the loop below would be compiled anew by each of their calls.
     """
     if z.shape[-1] < generator.shape[0] or not len(x):
         # einsum takes the order with the fewest multiplications, which is the one above.

@@ -60,8 +60,7 @@ class HyperFourierFeatures(PyroxModule):
         Raises:
             TypeError, ValueError: a size that is no int >= 1; a network that cannot be called.
         """
-        if not callable(parameter_net):
-            raise TypeError(f"`parameter_net` must be callable, got {type(parameter_net).__name__}")
+        _check.function("parameter_net", parameter_net)
         in_features, n_features = _check.integer("in_features", in_features), _check.integer("n_features", n_features)
         return cls(parameter_net, in_features, n_features, _check.integer("cond_dim", cond_dim), pyrox_name=pyrox_name)
 

@@ -78,6 +78,7 @@ class HyperSIREN(PyroxModule):
     ) -> None:
         cond_dim, c = _check.integer("cond_dim", cond_dim), _check.positive("c", c)
         init_scale = _check.positive("init_scale", init_scale)
+        _check.function("parameter_net", parameter_net)
         layers = plan(
             in_features, hidden_features, out_features, depth=depth, first_omega=first_omega, hidden_omega=hidden_omega
         )
@@ -85,7 +86,7 @@ class HyperSIREN(PyroxModule):
         self.layers = tuple(
             _calibrated(fan_in, fan_out, cond_dim, half_widths(layer_type, fan_in, omega, c), init_scale, layer_key)
             for (fan_in, fan_out, omega, layer_type), layer_key in zip(
-                layers, jax.random.split(key, depth), strict=True
+                layers, jax.random.split(key, len(layers)), strict=True
             )
         )
         self.omegas = tuple(omega for _, _, omega, _ in layers[:-1])
@@ -114,7 +115,7 @@ class HyperSIREN(PyroxModule):
         Raises:
             ValueError: any other shapes; a latent of another size than `cond_dim`.
         """
-        _check.rows("x", x, self.in_features)
+        _check.rows_in_context(("x", "mu"), x, mu, (self.in_features, None))
         z = run_parameter_net(self.parameter_net, mu, self.cond_dim, f"cond_dim (={self.cond_dim})")
         *hidden, readout = self.layers
         for layer, omega in zip(hidden, self.omegas, strict=True):

@@ -47,6 +47,7 @@ class RandomKitchenSinks(PyroxModule):
         Raises:
             TypeError, ValueError: an argument of the wrong type or out of range.
         """
+        _check.width("feat", feat)
         out_features, prior_std = _check.integer("out_features", out_features), _check.positive("prior_std", prior_std)
         return cls(feat, out_features, prior_std, pyrox_name=pyrox_name)
 

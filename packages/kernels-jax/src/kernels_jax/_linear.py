@@ -1,5 +1,7 @@
 """Linear layers: `eqx.nn.Linear` applied to rows, with weights that are given, or drawn from Normal priors."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -32,8 +34,15 @@ def zero_bias(size_in: int, size_out: int, *, key: PRNGKeyArray) -> eqx.nn.Linea
 
 def from_weights(weight: Matrix, bias: Vector) -> eqx.nn.Linear:
     """A Linear layer `x W + b` with `W (in, out)` and `b (out,)`."""
-    skeleton = eqx.filter_eval_shape(eqx.nn.Linear, *weight.shape, key=jax.random.PRNGKey(0))
-    linear: eqx.nn.Linear = eqx.tree_at(lambda layer: (layer.weight, layer.bias), skeleton, (weight.T, bias))
+    fields = lambda layer: (layer.weight, layer.bias)  # noqa: E731
+    linear: eqx.nn.Linear = eqx.tree_at(fields, _without_weights(*weight.shape), (weight.T, bias))
+    return linear
+
+
+@functools.cache
+def _without_weights(size_in: int, size_out: int) -> eqx.nn.Linear:
+    """A Linear layer of shapes only; tracing its constructor takes longer than all else in a draw."""
+    linear: eqx.nn.Linear = eqx.filter_eval_shape(eqx.nn.Linear, size_in, size_out, key=jax.random.PRNGKey(0))
     return linear
 
 

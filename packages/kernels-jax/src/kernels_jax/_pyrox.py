@@ -86,9 +86,9 @@ class PyroxModule(eqx.Module):
         Under `jax.vmap` over data a site is registered once and is one value that all rows share.
 
         Raises:
-            ValueError: nothing gives the site a value (no `numpyro.handlers.seed` around the call); the distribution
-                differs between the rows of a `jax.vmap` while the random key does not; the site belongs to a
-                transformation that began within the outermost `pyrox_method`; another module has a site of that name.
+            ValueError: nothing gives the site a value (no `numpyro.handlers.seed` around the call); a `jax.jit`,
+                `jax.checkpoint` or loop began between the handlers and this call; the distribution differs between
+                the rows of a `jax.vmap` while the random key does not; another module has a site of that name.
         """
         site = f"{self.pyrox_scope}.{name}"
         if callable(prior) and not isinstance(prior, Distribution):
@@ -126,12 +126,12 @@ class PyroxModule(eqx.Module):
 def pyrox_method(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
     """Makes one call of a method of a PyroxModule the unit in which a site is registered once.
 
-    Asked for again during the call, also by other methods, by the same layer applied twice, or under `jax.vmap`,
-    `jax.jit` or `jax.checkpoint`, the site gives the value it has. The outermost such call counts.
+    Asked for again during the call, also by other methods, by the same layer applied twice, or under `jax.vmap` or
+    `jax.grad`, the site gives the value it has. The outermost such call counts.
 
     Raises:
-        ValueError: a site was first asked for inside a `jax.jit`, `jax.checkpoint`, loop or (depending on its rows)
-            `jax.vmap` that began within the call: its value is lost outside.
+        ValueError: a site asked for inside a `jax.jit`, `jax.checkpoint` or loop that began within the handlers, or,
+            where its value differs between rows, a `jax.vmap` that began within the call.
 
     Example:
         >>> import jax, jax.numpy as jnp

@@ -23,21 +23,22 @@ def place(module: M, kind: type, scope: str) -> M:
     Raises:
         ValueError: two modules in the tree would have the same scope.
     """
-    taken: dict[str, str] = {}
+    taken: dict[str, tuple[Any, ...]] = {}
 
-    def at(node: Any, scope: str, path: str) -> Any:
+    def at(node: Any, scope: str, path: tuple[Any, ...]) -> Any:
         other = taken.setdefault(scope, path)
         if other != path:
+            first, second = (jax.tree_util.keystr(place).lstrip(".") or "self" for place in (other, path))
             raise ValueError(
-                f"`{other or 'self'}` and `{path or 'self'}` of {type(module).__name__} both have the scope {scope!r}, "
-                "so their sites would be one: each `pyrox_name` must be used once"
+                f"`{first}` and `{second}` of {type(module).__name__} both have the scope {scope!r}, so their sites "
+                "would be one: each `pyrox_name` must be used once"
             )
 
         def below(keys: Any, child: Any) -> Any:
             if not isinstance(child, kind):
                 return child
             step = ".".join(map(_label, keys))
-            return at(child, child.pyrox_name or f"{scope}.{step}", f"{path}.{step}".lstrip("."))  # type: ignore[attr-defined]
+            return at(child, child.pyrox_name or f"{scope}.{step}", (*path, *keys))  # type: ignore[attr-defined]
 
         node = jax.tree_util.tree_map_with_path(
             below, node, is_leaf=lambda child: child is not node and isinstance(child, kind)
@@ -46,5 +47,5 @@ def place(module: M, kind: type, scope: str) -> M:
         object.__setattr__(node, "pyrox_path", scope)
         return node
 
-    placed: M = at(module, scope, "")
+    placed: M = at(module, scope, ())
     return placed

@@ -65,7 +65,7 @@ class SirenDense(PyroxModule):
         omega, c = _check.positive("omega", omega), _check.positive("c", c)
         _check.choice("layer_type", layer_type, LAYER_TYPES)
         w_key, b_key = jax.random.split(key)
-        w_bound, b_bound = half_widths(layer_type, in_features, omega, c)
+        w_bound, b_bound = half_widths(layer_type, shape[0], omega, c)
         weight = jax.random.uniform(w_key, shape, minval=-w_bound, maxval=w_bound)
         bias = jax.random.uniform(b_key, shape[1:], minval=-b_bound, maxval=b_bound)
         return cls(weight, bias, omega, layer_type, pyrox_name=pyrox_name)
@@ -141,7 +141,7 @@ class SIREN(PyroxModule):
             tuple(
                 SirenDense.init(fan_in, fan_out, key=layer_key, omega=omega, layer_type=layer_type, c=c)
                 for (fan_in, fan_out, omega, layer_type), layer_key in zip(
-                    layers, jax.random.split(key, depth), strict=True
+                    layers, jax.random.split(key, len(layers)), strict=True
                 )
             ),
             pyrox_name=pyrox_name,

@@ -25,15 +25,8 @@ def plan(
     in_features: int, hidden_features: int, out_features: int, *, depth: int, first_omega: float, hidden_omega: float
 ) -> list[tuple[int, int, float, str]]:
     """`(in, out, omega, layer_type)` of each layer of a SIREN; `depth` counts the readout."""
-    _check.integer("in_features", in_features)
-    _check.integer("hidden_features", hidden_features)
-    _check.integer("out_features", out_features)
-    _check.integer("depth", depth, 2)
-    _check.positive("first_omega", first_omega)
-    _check.positive("hidden_omega", hidden_omega)
-    hidden = (hidden_features, hidden_features, float(hidden_omega), "hidden")
-    return [
-        (in_features, hidden_features, float(first_omega), "first"),
-        *[hidden] * (depth - 2),
-        (hidden_features, out_features, float(hidden_omega), "last"),
-    ]
+    first, last = _check.integer("in_features", in_features), _check.integer("out_features", out_features)
+    width, depth = _check.integer("hidden_features", hidden_features), _check.integer("depth", depth, 2)
+    first_omega, omega = _check.positive("first_omega", first_omega), _check.positive("hidden_omega", hidden_omega)
+    hidden = [(width, width, omega, "hidden")] * (depth - 2)
+    return [(first, width, first_omega, "first"), *hidden, (width, last, omega, "last")]
