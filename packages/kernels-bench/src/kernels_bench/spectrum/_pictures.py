@@ -21,7 +21,7 @@ def spectra(study: Study, omegas: Sequence[float] | None) -> Picture:
 
     def paint(figure: Figure, theme: Theme) -> None:
         blocks = len(study.spectra)
-        figure.set_size_inches(10, 5.2)
+        figure.set_size_inches(10, 5.2 if blocks > 1 else 3)
         widths = [1.75, 1] if blocks > 1 else [1]
         axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
         _rows(axes[0], study, omegas, theme)
@@ -74,13 +74,14 @@ def _rows(axis: Axes, study: Study, omegas: Sequence[float] | None, theme: Theme
 
 def _overlaps(axis: Axes, study: Study, theme: Theme) -> None:
     blocks = len(study.overlaps)
-    axis.imshow(study.overlaps, cmap=theme.sequential, vmin=0, vmax=1, origin="lower")
+    axis.imshow(study.overlaps, cmap=theme.sequential, vmin=0, vmax=1, origin="lower", extent=(0.5, blocks + 0.5) * 2)
     if blocks <= NAMED:
         for (row, column), value in np.ndenumerate(study.overlaps):
             color = theme.background if value > 0.6 else theme.ink
-            axis.text(column, row, f"{value:.2f}".removeprefix("0"), ha="center", va="center", fontsize=7, color=color)
-        axis.set_xticks(range(blocks), [str(b + 1) for b in range(blocks)])
-        axis.set_yticks(range(blocks), [str(b + 1) for b in range(blocks)])
+            axis.text(
+                column + 1, row + 1, f"{value:.2f}".removeprefix("0"), ha="center", va="center", fontsize=7, color=color
+            )
+        axis.set(xticks=range(1, blocks + 1), yticks=range(1, blocks + 1))
     axis.tick_params(length=0)
     axis.set(xlabel="block", ylabel="block")
     axis.set_title(f"Energy that two blocks share (mean {study.overlap:.2f})", loc="left", pad=18)
