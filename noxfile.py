@@ -62,7 +62,19 @@ def integration(session: nox.Session) -> None:
     """What crosses packages, and the commands of the README."""
     groups = ["--group", "test", "--group", "release"]
     session.install(*groups, *PACKAGES["bench"], *PACKAGES["jax"], "omegaconf", "hydra-core")
-    session.run("python", "-m", "pytest", "tests", "README.md", "docs", *session.posargs)
+    session.run("python", "-m", "pytest", "tests", "README.md", "docs", "--ignore=tests/peers", *session.posargs)
+
+
+@nox.session(tags=["cpu"])
+def peers(session: nox.Session) -> None:
+    """The same numbers as nvSubquadratic, from the same weights."""
+    session.install("--group", "test", *PACKAGES["bench"], "einops", "omegaconf", "safetensors")
+    # Without what it declares, a training stack and one release of torch; its layers import only einops and omegaconf.
+    session.install("--no-deps", "nvsubquadratic==0.2.0")
+    # The tests skip where the peer is missing; here it must not be.
+    session.run("python", "-c", "import nvsubquadratic")
+    session.run("python", "-m", "pytest", "tests/peers", *session.posargs)
+    # session.run("kernels-bench", "run", "--quick", "--peers")
 
 
 @nox.session(tags=["cpu"])

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from ._output import prepare_folder
+from .spectrum import Kernel, Schedule
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -55,6 +56,48 @@ def demo(
         errors.print(f"Could not write the report: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     console.print(f"Report: {report}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def spectrum(
+    kernel: Annotated[Kernel, typer.Option(help="Kernel class.")] = Kernel.BLOCK_DIAGONAL,
+    data_dim: Annotated[int, typer.Option(min=1, max=3, help="Number of axes.")] = 2,
+    grid_size: Annotated[int, typer.Option(min=5, help="Points of the kernel per axis; odd.")] = 29,
+    blocks: Annotated[int | None, typer.Option(min=1, help="Number of blocks.", show_default="8")] = None,
+    omega_0_min: Annotated[float | None, typer.Option(help="Frequency of the first block.", show_default="1")] = None,
+    omega_0_max: Annotated[float, typer.Option(help="Frequency of the last block, or of all there is.")] = 12.0,
+    schedule: Annotated[Schedule | None, typer.Option(help="Frequencies between.", show_default="linear")] = None,
+    off_block_scale: Annotated[
+        float | None, typer.Option(help="Scale of the weights between blocks.", show_default="0.1")
+    ] = None,
+    width: Annotated[int, typer.Option(min=1, help="Features per layer, and channels.")] = 64,
+    layers: Annotated[int, typer.Option(min=2, help="Sine layers.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of draws.")] = 8,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Look for the best coverage around this setting.")] = False,
+    out: Out = Path("kernels-spectrum"),
+    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON instead of tables.")] = False,
+) -> None:
+    """Study which frequencies kernels hold at their initialisation, and how well blocks cover the band."""
+    from .spectrum._command import spectrum_command
+
+    spectrum_command(
+        out,
+        {
+            "kernel": kernel.value,
+            "data_dim": data_dim,
+            "grid_size": grid_size,
+            "blocks": blocks,
+            "omega_0_min": omega_0_min,
+            "omega_0_max": omega_0_max,
+            "schedule": None if schedule is None else schedule.value,
+            "off_block_scale": off_block_scale,
+            "width": width,
+            "layers": layers,
+        },
+        draws=seeds,
+        sweep=sweep,
+        as_json=json,
+    )
 
 
 if __name__ == "__main__":
