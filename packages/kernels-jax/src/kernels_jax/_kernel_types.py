@@ -2,10 +2,10 @@
 
 from jaxtyping import Array, Float, Float32, Shaped
 
-Positions = Float32[Array, "points"]
+Positions = Float32[Array, "_"]
 Grid = Float[Array, "..."]
 Embedding = Float[Array, "features *sizes"]
-Points = Float[Array, "*samples features points"]
+Points = Float[Array, "... _ points"]
 Kernel = Float[Array, "samples channels *sizes"]
 KernelLast = Float[Array, "samples *sizes channels"]
 Signal = Float[Array, "batch channels *signal"]
