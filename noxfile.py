@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent
 PACKAGES = {
     "core": ["./packages/kernels-core"],
     "film": ["./packages/kernels-film"],
-    "jax": ["./packages/kernels-jax[arviz]"],
+    "jax": ["./packages/kernels-jax[arviz,safetensors]"],
     "bench": ["./packages/kernels-bench[all]", "./packages/kernels-core", "./packages/kernels-film"],
 }
 BACKENDS = [nox.param("cpu", id="cpu", tags=["cpu"]), nox.param("cuda", id="cuda", tags=["cuda"])]

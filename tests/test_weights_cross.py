@@ -250,6 +250,7 @@ LAYERS: dict[str, dict[str, Any]] = {
     "zero": {"fft_padding": "zero"},
     "causal": {"fft_padding": "causal"},
     "causal time, zero space": {"fft_padding": ("causal", "zero")},
+    "circular": {"fft_padding": "circular"},
 }
 
 
@@ -260,12 +261,16 @@ def test_a_whole_layer(name: str, modulated: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
     modulations = 2 if modulated else 0
     window = core.LazyConfig(core.GaussianModulationND)(data_dim=2, num_channels=4)
-    there = core.CKConvND(2, 4, torch_kernel(2, modulations, L_cache=6), window, **LAYERS[name])
+    # On circular axes the kernel spans the signal once instead of twice.
+    single = name == "circular"
+    L_cache = 3 if single else 6
+    kernel_cfg = core.LazyConfig(torch_kernel)(data_dim=2, modulations=modulations, L_cache=6)
+    there = core.CKConvND(2, 4, kernel_cfg, window, **LAYERS[name])
     x, conditioning = torch.randn(3, 6, 5, 4), torch.randn(3, 5) if modulated else None
     safetensors.torch.save_file(there.state_dict(), tmp_path / "layer.safetensors")
     blank = {
-        "kernel": jax_kernel(2, modulations, L_cache=6),
-        "mask": kj.GaussianModulationND.init(2, 4, grid_size=11),
+        "kernel": jax_kernel(2, modulations, L_cache=L_cache),
+        "mask": kj.GaussianModulationND.init(2, 4, grid_size=2 * L_cache - 1),
         "shortcut": jnp.zeros(4),
     }
     layer = interop.load_safetensors(blank, tmp_path / "layer.safetensors")
@@ -274,7 +279,8 @@ def test_a_whole_layer(name: str, modulated: bool, tmp_path: Path) -> None:
 
     @jax.jit
     def convolve(layer: Any, x: jax.Array, conditioning: jax.Array | None) -> jax.Array:
-        axes = [kj.axis_coordinates(n, 6, causal=p == "causal") for n, p in zip(x.shape[1:-1], paddings, strict=True)]
+        lengths = [(n + 1) // 2 if single else n for n in x.shape[1:-1]]
+        axes = [kj.axis_coordinates(n, L_cache, causal=p == "causal") for n, p in zip(lengths, paddings, strict=True)]
         kernel = layer["mask"].window(axes, layer["kernel"].evaluate(axes, conditioning))
         y = kj.fftconv_nd(jnp.moveaxis(x, -1, 1), kernel, layer["shortcut"], padding=paddings)
         return jnp.moveaxis(y, 1, -1)
