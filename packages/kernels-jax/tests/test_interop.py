@@ -139,6 +139,11 @@ def test_every_mismatch_is_told():
 def test_values_of_another_kind(value):
     with pytest.raises(TypeError, match=f"'weight' must be floating-point, got {value.dtype}"):
         from_state_dict(ExponentialModulationND.init(1, 3), {"weight": value})
+    assert (
+        from_state_dict({"weight": jnp.asarray(value)}, {"weight": value})["weight"].dtype == jnp.asarray(value).dtype
+    )
+    with pytest.raises(TypeError, match=r"'weight' must be (integer|bool|complex), got float64"):
+        from_state_dict({"weight": jnp.asarray(value)}, {"weight": np.ones((1, 3))})
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])

@@ -19,7 +19,7 @@ class BayesianSIRENKernelND(PyroxModule):
     """`SIRENKernelND` with Normal priors on its readout, or on all its layers.
 
     The standard deviation is `prior_std` times that of the layer's initial weights, `a / sqrt(3)` for `U(-a, a)`, and
-    a bias has that of a weight beside it: kernels drawn from the prior look like untrained ones at every resolution.
+    a bias has that of the weights beside it: the prior is as wide as the initialisation, at every `L_cache`.
     With priors on the readout alone the other layers keep the weights they have, and the kernel, and with it a
     convolution with it, is linear in what is unknown. A FiLM generator keeps its weights.
 

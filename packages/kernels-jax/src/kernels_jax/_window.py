@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
 from . import _check, _check_geometry
-from ._kernel_types import AxisTable, Grid, Kernel, Operand, PerChannel, Positions, Table
+from ._kernel_types import AxisTable, Kernel, Operand, PerChannel, Positions, Table
 
 PARAMETRIZATIONS = ("direct", "log", "softplus")
 
@@ -129,7 +129,7 @@ class ModulationND(eqx.Module):
                 f"`grid` must be (1, *grid, {self.data_dim}) and `x` (B, *grid, {self.num_channels}); "
                 f"got {grid.shape} and {x.shape}"
             )
-        mask: Grid = self.axis_window(0, grid[..., :1])
+        mask = self.axis_window(0, grid[..., :1])
         for axis in range(1, self.data_dim):
             mask = mask * self.axis_window(axis, grid[..., axis : axis + 1])
         return x * mask.astype(x.dtype)

@@ -37,7 +37,7 @@ def from_state_dict(module: M, state: Mapping[str, Any], *, prefix: str = "") ->
             `CKConvND`.
 
     Raises:
-        TypeError: a weight that is not floating-point for a leaf that is.
+        TypeError: floating-point, integer, complex or boolean where the leaf is another of these.
         ValueError: names that are missing or unexpected, shapes that differ. All of them are told.
 
     Example:
@@ -152,7 +152,7 @@ def _as_numpy(value: Any) -> NDArray[Any]:
 
 
 def _check_fit(
-    kind: str, prefix: str, leaves: Mapping[str, Any], given: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    fitted: str, prefix: str, leaves: Mapping[str, Any], given: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 ) -> None:
     def shown(names: Iterable[str]) -> str:
         return ", ".join(repr(prefix + name) for name in names)
@@ -166,7 +166,13 @@ def _check_fit(
         if array.shape != leaves[name].shape:
             problems.append(f"{shown([name])} must have shape {leaves[name].shape}, got {array.shape}")
     if problems:
-        raise ValueError(f"`state` does not fit {kind}: {'; '.join(problems)}")
+        raise ValueError(f"`state` does not fit {fitted}: {'; '.join(problems)}")
     for name, array in arrays.items():
-        if jnp.issubdtype(leaves[name].dtype, jnp.floating) and not jnp.issubdtype(array.dtype, jnp.floating):
-            raise TypeError(f"`state`: {shown([name])} must be floating-point, got {array.dtype}")
+        if (kind := _kind(leaves[name].dtype)) != _kind(array.dtype):
+            raise TypeError(f"`state`: {shown([name])} must be {kind}, got {array.dtype}")
+
+
+def _kind(dtype: Any) -> str:
+    """What conversions may not change."""
+    kinds = {"floating-point": jnp.floating, "integer": jnp.integer, "complex": jnp.complexfloating}
+    return next((name for name, kind in kinds.items() if jnp.issubdtype(dtype, kind)), str(dtype))
