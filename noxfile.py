@@ -24,7 +24,7 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 PACKAGES = {
     "core": ["./packages/kernels-core"],
     "film": ["./packages/kernels-film"],
-    "jax": ["./packages/kernels-jax[arviz]"],
+    "jax": ["./packages/kernels-jax[arviz,safetensors]"],
     "bench": ["./packages/kernels-bench[all]", "./packages/kernels-core", "./packages/kernels-film"],
 }
 BACKENDS = [nox.param("cpu", id="cpu", tags=["cpu"]), nox.param("cuda", id="cuda", tags=["cuda"])]

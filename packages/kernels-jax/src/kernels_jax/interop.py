@@ -1,0 +1,178 @@
+"""Weights between PyTorch and JAX: a `state_dict` by name, NumPy arrays where the two meet.
+
+The path to a leaf of a pytree, joined by dots, is the name of the weight. `SIRENKernelND`, `KernelFiLMGenerator` and
+the windows have the fields of their counterparts in kernels-core and kernels-film, so their names and shapes are those
+of the `state_dict` there; so have `eqx.nn.Linear`, and tuples, lists and dictionaries of such modules. One frequency
+per row or per block only sets first weights: those of `MultiOmegaSIRENKernelND` and
+`BlockDiagonalMultiOmegaSIRENKernelND` are loaded into a `SIRENKernelND`.
+
+Neither framework is imported for the other. The geometry is no weight: build the module with the arguments of its
+counterpart, `L_cache` above all.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from ._scope import _label
+
+__all__ = ["from_state_dict", "load_safetensors", "save_safetensors", "to_state_dict"]
+
+M = TypeVar("M")
+
+
+def from_state_dict(module: M, state: Mapping[str, Any], *, prefix: str = "") -> M:
+    """A copy of `module` with the weights of a `state_dict`, each in the dtype of the leaf whose place it takes.
+
+    Args:
+        module: any pytree of modules; `eqx.filter_eval_shape` of its constructor will do, which draws no weights.
+        state: names to PyTorch tensors (any dtype, device and `requires_grad`), NumPy or JAX arrays, which are copied.
+        prefix: takes the names that begin with it, and leaves the others alone: `"kernel."` for the kernel of a
+            `CKConvND`.
+
+    Raises:
+        TypeError: floating-point, integer, complex or boolean where the leaf is another of these.
+        ValueError: names that are missing or unexpected, shapes that differ. All of them are told.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from kernels_jax import GaussianModulationND
+        >>> window = GaussianModulationND.init(1, 2, grid_size=31)
+        >>> state = {"mask.std_param": np.array([[0.5, 0.25]]), "shortcut": np.zeros(2)}
+        >>> from_state_dict(window, state, prefix="mask.").std_param.tolist()
+        [[0.5, 0.25]]
+    """
+    given = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    leaves = _weights(module)
+    arrays = {name: _as_numpy(value) for name, value in given.items() if name in leaves}
+    _check_fit(type(module).__name__, prefix, leaves, given, arrays)
+
+    def filled(path: Any, leaf: Any) -> Any:
+        # A copy, because PyTorch trains in place.
+        return jnp.array(arrays[_name(path)], dtype=leaf.dtype) if _is_weight(leaf) else leaf
+
+    result: M = jax.tree_util.tree_map_with_path(filled, module)
+    return result
+
+
+def to_state_dict(module: Any, *, prefix: str = "") -> dict[str, NDArray[Any]]:
+    """The weights of `module` as NumPy arrays of their own, under the names of a `state_dict` and with `prefix` before.
+
+    bfloat16 becomes float32, which NumPy has and which loses nothing. In PyTorch:
+    `layer.load_state_dict({name: torch.from_numpy(value) for name, value in to_state_dict(module).items()})`.
+
+    Example:
+        >>> from kernels_jax import ExponentialModulationND
+        >>> {name: value.shape for name, value in to_state_dict(ExponentialModulationND.init(2, 3)).items()}
+        {'weight': (2, 3)}
+    """
+    state = _arrays(module, prefix)
+    return {name: value.astype(np.float32) if value.dtype == jnp.bfloat16 else value for name, value in state.items()}
+
+
+def load_safetensors(module: M, path: str | os.PathLike[str], *, prefix: str = "") -> M:
+    """`from_state_dict` of a safetensors file.
+
+    Raises:
+        ModuleNotFoundError: safetensors is not installed.
+        OSError, safetensors.SafetensorError: no such file, or no safetensors file.
+        TypeError, ValueError: as `from_state_dict`.
+
+    Example:
+        >>> import tempfile
+        >>> from kernels_jax import ExponentialModulationND
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_safetensors(ExponentialModulationND.init(1, 2), f"{folder}/window.safetensors")
+        ...     blank = ExponentialModulationND.init(1, 2, fast_decay_pct=1.0)
+        ...     bool((load_safetensors(blank, f"{folder}/window.safetensors").weight[0, 1] > 13).all())
+        True
+    """
+    return from_state_dict(module, _safetensors().load_file(path), prefix=prefix)
+
+
+def save_safetensors(module: Any, path: str | os.PathLike[str], *, prefix: str = "") -> None:
+    """Write the weights of `module` to a safetensors file, in their dtypes, bfloat16 too; all of it or nothing.
+
+    Raises:
+        ModuleNotFoundError: safetensors is not installed.
+        OSError: the file cannot be written.
+
+    The example is that of `load_safetensors`.
+    """
+    data = _safetensors().save(_arrays(module, prefix))
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "safetensors files take the package safetensors: pip install 'kernels-jax[safetensors]'"
+        ) from error
+    return safetensors.numpy
+
+
+def _is_weight(leaf: Any) -> bool:
+    return isinstance(leaf, (jax.Array, np.ndarray, jax.ShapeDtypeStruct))
+
+
+def _name(path: Iterable[Any]) -> str:
+    return ".".join(map(_label, path))
+
+
+def _weights(module: Any) -> dict[str, Any]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(module)
+    return {_name(path): leaf for path, leaf in leaves if _is_weight(leaf)}
+
+
+def _arrays(module: Any, prefix: str) -> dict[str, NDArray[Any]]:
+    return {prefix + name: np.array(leaf) for name, leaf in _weights(module).items()}
+
+
+def _as_numpy(value: Any) -> NDArray[Any]:
+    if hasattr(value, "detach"):  # a PyTorch tensor, known by its manners
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":
+            value = value.float()
+        value = value.numpy()
+    return np.asarray(value)
+
+
+def _check_fit(
+    fitted: str, prefix: str, leaves: Mapping[str, Any], given: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> None:
+    def shown(names: Iterable[str]) -> str:
+        return ", ".join(repr(prefix + name) for name in names)
+
+    problems = []
+    if missing := [name for name in leaves if name not in given]:
+        problems.append(f"missing {shown(missing)}")
+    if unexpected := [name for name in given if name not in leaves]:
+        problems.append(f"unexpected {shown(unexpected)}")
+    for name, array in arrays.items():
+        if array.shape != leaves[name].shape:
+            problems.append(f"{shown([name])} must have shape {leaves[name].shape}, got {array.shape}")
+    if problems:
+        raise ValueError(f"`state` does not fit {fitted}: {'; '.join(problems)}")
+    for name, array in arrays.items():
+        if (kind := _kind(leaves[name].dtype)) != _kind(array.dtype):
+            raise TypeError(f"`state`: {shown([name])} must be {kind}, got {array.dtype}")
+
+
+def _kind(dtype: Any) -> str:
+    """What conversions may not change."""
+    kinds = {"floating-point": jnp.floating, "integer": jnp.integer, "complex": jnp.complexfloating}
+    return next((name for name, kind in kinds.items() if jnp.issubdtype(dtype, kind)), str(dtype))
