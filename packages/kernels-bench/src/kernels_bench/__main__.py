@@ -57,5 +57,16 @@ def demo(
     console.print(f"Report: {report}", markup=False, soft_wrap=True)
 
 
+_FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command("run", context_settings=_FORWARD, add_help_option=False)
+def run_benchmarks(context: typer.Context) -> None:
+    """Measure time, memory and agreement of results, beside peers with --peers."""
+    from .run import main
+
+    raise typer.Exit(main(context.args))
+
+
 if __name__ == "__main__":
     app()
