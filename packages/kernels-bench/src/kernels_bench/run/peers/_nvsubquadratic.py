@@ -40,3 +40,63 @@ def _operation(case: ConvCase) -> Any:
 
 def _function(module: str, name: str) -> Any:
     return getattr(importlib.import_module(f"nvsubquadratic.ops.{module}"), name)
+
+
+def kernel(case: KernelCase, device: str, ours: nn.ModuleDict) -> Contestant:
+    """Kernel and window with the same weights, channels-last as its layer makes them."""
+    configs = kernel_and_window(case, _library())
+    parts = nn.ModuleDict({name: _lazy().instantiate(config) for name, config in configs.items()}).to(device)
+    _adopt(parts, ours)
+    lengths = list(case.lengths)
+
+    def forward(conditioning: Tensor | None) -> Tensor:
+        values, grid = parts["kernel"](lengths, conditioning=conditioning)
+        return parts["mask"](grid=grid, x=values) if "mask" in parts else values
+
+    def adapt(inputs: Arrays) -> Arrays:
+        conditioning, grad = _torch.copies(inputs)
+        return conditioning, grad.movedim(1, -1).contiguous()
+
+    def collect(results: tuple[Tensor, ...]) -> list[Tensor]:
+        return [results[0].movedim(-1, 1), *results[1:]]
+
+    return Contestant(_torch.module_step(parts, forward, case.training), adapt, collect)
+
+
+def layer(case: LayerCase, device: str, ours: nn.Module) -> Contestant | None:
+    """The layer with the same weights; none where an axis is causal beside others."""
+    causal = case.padding == ("causal",)
+    if "causal" in case.padding and not causal:
+        return None
+    parts = kernel_and_window(case, _library())
+    uniform = len(set(case.padding)) == 1
+    module = importlib.import_module("nvsubquadratic.modules.ckconv_nd").CKConvND(
+        data_dim=len(case.signal),
+        hidden_dim=case.channels,
+        kernel_cfg=parts["kernel"],
+        mask_cfg=parts.get("mask") or _lazy().LazyConfig(nn.Identity)(),
+        grid_type=("single" if case.padding[0] == "circular" else "double") if uniform else None,
+        fft_padding=("zero" if causal else case.padding[0]) if uniform else list(case.padding),
+        is_causal=causal,
+    )
+    module = module.to(device, getattr(torch, case.dtype)).train(case.training)
+    _adopt(module, ours)
+    return layer_contestant(case, module)
+
+
+def _library() -> SimpleNamespace:
+    modules = {name: importlib.import_module(f"nvsubquadratic.modules.{name}_nd") for name in ("kernels", "masks")}
+    film = importlib.import_module("nvsubquadratic.modules.film")
+    return SimpleNamespace(LazyConfig=_lazy().LazyConfig, film=film, **modules)
+
+
+def _lazy() -> Any:
+    return importlib.import_module("nvsubquadratic.lazy_config")
+
+
+def _adopt(module: nn.Module, ours: nn.Module) -> None:
+    """Take over the weights, and which of them are trained."""
+    module.load_state_dict(ours.state_dict())
+    trained = {name for name, parameter in ours.named_parameters() if parameter.requires_grad}
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name in trained)
