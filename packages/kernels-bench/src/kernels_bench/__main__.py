@@ -68,5 +68,23 @@ def run_benchmarks(context: typer.Context) -> None:
     raise typer.Exit(main(context.args))
 
 
+@app.command()
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="OLD.json", help="A file that `run --json` wrote.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW.json", help="A later one.")],
+) -> None:
+    """Say what got slower from OLD to NEW beyond noise; exit with 1 if something did.
+
+    A case is slower if its median time grew by more than its noise: a tenth, or the interquartile ranges over the
+    medians of both runs, added in quadrature. A group of three cases or more is slower if the geometric mean of their
+    ratios is above 1 by more than a twentieth and two standard errors. Memory counts from a twentieth and 1 MiB on. A
+    case that now fails, or no longer agrees with a peer, got worse too. Times of different machines, threads or
+    allocators tell little; what differs is listed first.
+    """
+    from .run._compare_command import compare_files
+
+    raise typer.Exit(compare_files(old, new))
+
+
 if __name__ == "__main__":
     app()

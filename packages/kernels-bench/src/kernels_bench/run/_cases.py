@@ -6,7 +6,7 @@ from typing import Any
 
 from ._case import Case
 
-BLOCKS = {"kernel": "BlockDiagonalMultiOmegaSIRENKernelND", "options": {}}
+BLOCKS: dict[str, Any] = {"kernel": "BlockDiagonalMultiOmegaSIRENKernelND", "options": {}}
 
 
 def cases_of(suite: str) -> Sequence[Case]:
@@ -125,20 +125,20 @@ def _ckconv() -> list[Case]:
 def _siren() -> list[Case]:
     from ._layers import KernelCase
 
-    learnable = {"kernel": "LearnableOmegaSIRENKernelND"}
-    block_learnable = {"kernel": "BlockDiagonalLearnableOmegaSIRENKernelND", "options": {}}
-    fourier = {"kernel": "RandomFourierKernelND", "options": {"omega_0": 1.0, "nonlinear_cfg": "GELU"}}
+    def image(**options: Any) -> Case:
+        return KernelCase(label="image", lengths=(32, 32), channels=96, **options)
+
     kernels = [
         KernelCase(label="sequence", lengths=(1024,), channels=128, quick=True),
         KernelCase(label="sequence", lengths=(8192,), channels=128, window="ExponentialModulationND"),
         KernelCase(label="sequence", lengths=(65536,), channels=32, width=32),
         KernelCase(label="image", lengths=(14, 14), channels=192),
-        KernelCase(label="image", lengths=(32, 32), channels=96, quick=True),
+        image(quick=True),
         KernelCase(label="image", lengths=(64, 64), channels=64),
         KernelCase(label="image", lengths=(64, 64), channels=64, **BLOCKS),
-        KernelCase(label="image", lengths=(32, 32), channels=96, **learnable),
-        KernelCase(label="image", lengths=(32, 32), channels=96, **block_learnable),
-        KernelCase(label="image", lengths=(32, 32), channels=96, **fourier),
+        image(kernel="LearnableOmegaSIRENKernelND"),
+        image(kernel="BlockDiagonalLearnableOmegaSIRENKernelND", options={}),
+        image(kernel="RandomFourierKernelND", options={"omega_0": 1.0, "nonlinear_cfg": "GELU"}),
         KernelCase(label="volume", lengths=(16, 16, 16), channels=32, width=32),
     ]
     return _both(kernels)
@@ -164,8 +164,8 @@ def _conditioners() -> list[Case]:
     from ._conditioners import ConditionerCase
 
     def hyper(rows: int, channels: int, cond_dim: int, **options: Any) -> Case:
-        sized = {"rows": rows, "channels": channels, "cond_dim": cond_dim}
-        return ConditionerCase(label="hypernetwork", layer="HyperLinear", **sized, **options)
+        options |= {"rows": rows, "channels": channels, "cond_dim": cond_dim}
+        return ConditionerCase(label="hypernetwork", layer="HyperLinear", **options)
 
     cases = [
         hyper(1024, 64, 16, quick=True),

@@ -13,13 +13,12 @@ from .._output import prepare_folder, write_atomically
 from . import _allocator
 from ._case import OURS
 from ._machine import machine
-from ._markdown import markdown, summary_table
+from ._markdown import markdown, scaling_tables, summary_table
 from ._options import parse
 from ._peers_found import peers_found
+from ._results import SCHEMA
 from ._rows import summary
-from ._run import NothingToRunError, Plan, choose, effort_for, limit_threads, run_plan
-
-SCHEMA = "kernels-bench/1"
+from ._run import NothingToRunError, Plan, choose, effort_for, limit_threads, run_plan, series_of
 
 
 def main(arguments: Sequence[str], program: str = "kernels-bench run") -> int:
@@ -50,7 +49,9 @@ def _run(options: Namespace, outputs: dict[str, Path], arguments: Sequence[str])
     peers, skipped = peers_found(options.suites) if options.peers else ([], {})
     for name, install in skipped.items():
         _say(f"Skipping {name}, which is not installed: {install}")
-    plan = Plan(cases, peers, options.device, options.threads, effort_for(options.quick, options.device))
+    effort = effort_for(options.quick, options.device)
+    further = series_of(options.quick) if options.scaling else []
+    plan = Plan(cases, further, peers, options.device, options.threads, effort)
     facts = machine(options.device, options.threads)
     _say(
         ", ".join(str(facts[key]) for key in ("cpu", "gpu") if key in facts)
@@ -59,9 +60,11 @@ def _run(options: Namespace, outputs: dict[str, Path], arguments: Sequence[str])
     # Peers may warn about what their own future holds.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        records = run_plan(plan, _say)
+        records, scaling = run_plan(plan, _say)
     rows = summary(records)
     for text in summary_table(rows):
+        _say(text)
+    for text in scaling_tables(scaling):
         _say(text)
     result: dict[str, Any] = {
         "schema": SCHEMA,
@@ -70,6 +73,7 @@ def _run(options: Namespace, outputs: dict[str, Path], arguments: Sequence[str])
         "skipped": skipped,
         "summary": rows,
         "cases": records,
+        "scaling": scaling,
     }
     _write(result, outputs)
     _say(f"{len(records)} cases in {time.perf_counter() - start:.0f} s")
@@ -113,8 +117,22 @@ def _write(result: dict[str, Any], outputs: dict[str, Path]) -> None:
         _say(f"Results: {outputs['json']}")
     if "out" in outputs:
         write_atomically(outputs["out"] / "results.json", data)
-        write_atomically(outputs["out"] / "results.md", markdown(result).encode())
+        pictures = _pictures(result["scaling"], outputs["out"]) if result["scaling"] else []
+        write_atomically(outputs["out"] / "results.md", markdown(result, pictures).encode())
         _say(f"Results: {outputs['out'] / 'results.md'}")
+
+
+def _pictures(scaling: list[Any], folder: Path) -> list[str]:
+    """Names of the pictures per theme; none where matplotlib is missing."""
+    try:
+        from ._scaling_picture import scaling_picture
+    except ImportError:
+        _say("No picture: matplotlib is not installed")
+        return []
+    picture = scaling_picture(scaling)
+    for theme, png in picture.png.items():
+        write_atomically(folder / f"{picture.name}-{theme}.png", png)
+    return [f"{picture.name}-{theme}.png" for theme in picture.png]
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,6 @@
 """Suite `conditioners`: layers that depend on a context, in JAX, compiled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import kernels_jax
 
 from ._case import OURS, Arrays, Case, Contest, Contestant
+from .peers import Peer
 
 DEPTH = 3
 
@@ -61,7 +62,7 @@ class Compiled:
         self.step = jax.jit(forward_and_backward if training else forward).lower(module, *inputs).compile()
 
     def __call__(self, *inputs: Any) -> Any:
-        return jax.block_until_ready(self.step(self.module, *inputs))
+        return [result.block_until_ready() for result in self.step(self.module, *inputs)]
 
     @property
     def extra_bytes(self) -> int:
@@ -70,7 +71,7 @@ class Compiled:
         return int(plan.temp_size_in_bytes + plan.output_size_in_bytes)
 
 
-def contest(case: ConditionerCase, device: str, peers: dict[str, Any]) -> Contest:
+def contest(case: ConditionerCase, device: str, peers: Sequence[Peer]) -> Contest:
     """The case with the peers that offer it; they get the same weights."""
     place = jax.devices("gpu" if device == "cuda" else "cpu")[0]
     module = jax.device_put(_module(case), place)
@@ -78,11 +79,12 @@ def contest(case: ConditionerCase, device: str, peers: dict[str, Any]) -> Contes
 
     def contestant(function: Callable[..., Any]) -> Contestant:
         compiled = Compiled(function, module, example, case.training)
-        return Contestant(compiled, lambda inputs: tuple(jnp.array(each, copy=True) for each in inputs), list)
+        return Contestant(compiled, _copies, list)
 
     contestants = {OURS: contestant(lambda module, h, z: module(h, z))}
-    for name, peer in peers.items():
-        contestants[name] = contestant(peer.conditioner(case))
+    for peer in peers:
+        if (other := peer.offer("conditioner", case, contestant)) is not None:
+            contestants[peer.name] = other
     return Contest(
         inputs=lambda seed: _inputs(case, place, seed),
         contestants=contestants,
@@ -107,6 +109,9 @@ def _inputs(case: ConditionerCase, place: Any, seed: int) -> Arrays:
     wide, out = (2, 1) if case.layer == "HyperSIREN" else (case.channels, case.channels)
     context = (case.cond_dim,) if case.shared else (case.rows, case.cond_dim)
     shapes = (case.rows, wide), context, (case.rows, out)
-    inputs = tuple(jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True))
-    placed: Arrays = jax.block_until_ready(jax.device_put(inputs, place))
-    return placed
+    inputs = [jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)]
+    return tuple(jax.device_put(each, place).block_until_ready() for each in inputs)
+
+
+def _copies(inputs: Arrays) -> Arrays:
+    return tuple(jnp.array(each, copy=True).block_until_ready() for each in inputs)

@@ -1,7 +1,7 @@
 """Suite `fftconv`: the FFT convolution against other ways to convolve and the transforms it cannot do without."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from kernels_core import fftconv_nd
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from . import _torch
 from ._case import BARE, OURS, Arrays, Case, Contest, Contestant, fast_length, short_dtype, sizes
+from .peers import Peer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,16 +69,16 @@ class ConvCase(Case):
         return lengths
 
 
-def contest(case: ConvCase, device: str, peers: dict[str, Any]) -> Contest:
-    """The case with the peers, modules by name, that offer it."""
+def contest(case: ConvCase, device: str, peers: Sequence[Peer]) -> Contest:
+    """The case with the peers that offer it."""
 
     def ours(x: Tensor, kernel: Tensor, shortcut: Tensor | None) -> Tensor:
         return fftconv_nd(x, kernel, shortcut, padding=case.padding, channels_last=case.channels_last)
 
     contestants = {OURS: Contestant(_torch.step(ours, case.training), _torch.copies)}
-    for name, peer in peers.items():
-        if (other := peer.fftconv(case, device) if hasattr(peer, "fftconv") else None) is not None:
-            contestants[name] = other
+    for peer in peers:
+        if (other := peer.offer("fftconv", case, device)) is not None:
+            contestants[peer.name] = other
     contestants[BARE] = _bare_transforms(case)
     return Contest(
         inputs=lambda seed: _inputs(case, device, seed),

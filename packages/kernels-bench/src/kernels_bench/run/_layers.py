@@ -1,6 +1,6 @@
 """Suites `ckconv`, `siren` and `film`: whole layers, and the kernels with their windows alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from . import _torch
 from ._case import OURS, Arrays, Case, Contest, Contestant, short_dtype, sizes
+from .peers import Peer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +92,15 @@ class LayerCase(Case):
 CONDITION = 32
 
 
-def contest(case: KernelCase | LayerCase, device: str, peers: dict[str, Any]) -> Contest:
+def contest(case: KernelCase | LayerCase, device: str, peers: Sequence[Peer]) -> Contest:
     """The case with the peers that offer it; they get this project's weights."""
     kind = "kernel" if isinstance(case, KernelCase) else "layer"
     ours = ours_of(case, device)
     make: Callable[..., Contestant] = _kernel_contestant if isinstance(case, KernelCase) else layer_contestant
     contestants = {OURS: make(case, ours)}
-    for name, peer in peers.items():
-        offer = getattr(peer, kind, None)
-        if offer is not None and (other := offer(case, device, ours)) is not None:
-            contestants[name] = other
+    for peer in peers:
+        if (other := peer.offer(kind, case, device, ours)) is not None:
+            contestants[peer.name] = other
     return Contest(
         inputs=lambda seed: _inputs(case, device, seed),
         contestants=contestants,
@@ -166,12 +166,12 @@ def _kernel_contestant(case: KernelCase, parts: nn.ModuleDict) -> Contestant:
     from kernels_core import axis_coordinates
 
     kernel: Any = parts["kernel"]
-    lengths = kernel.L_cache_per_axis
+    window: Any = dict(parts.items()).get("mask")
 
     def forward(conditioning: Tensor | None) -> Tensor:
-        axes = [axis_coordinates(length, length, device=kernel.out_linear.weight.device) for length in lengths]
-        values = kernel.evaluate(axes, conditioning)
-        return parts["mask"].window(axes, values) if "mask" in parts else values  # type: ignore[operator]
+        axes = [axis_coordinates(length, length, device=kernel.out_linear.weight.device) for length in case.lengths]
+        values: Tensor = kernel.evaluate(axes, conditioning)
+        return values if window is None else window.window(axes, values)
 
     return Contestant(_torch.module_step(parts, forward, case.training), _torch.copies)
 

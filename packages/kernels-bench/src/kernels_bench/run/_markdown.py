@@ -5,16 +5,22 @@ from typing import Any
 
 from ._case import BARE, OURS
 from ._rows import disagreement, mebibytes, memory_ratio, ratio, rivals, seconds, spread_words
+from ._scaling import crossover_words
 from ._statistics import Spread
 
 
-def markdown(result: dict[str, Any]) -> str:
-    """A page without a title, to be included in one."""
+def markdown(result: dict[str, Any], pictures: Sequence[str] = ()) -> str:
+    """A page without a title, to be included in one; pictures in light and dark."""
     facts = result["environment"]
     lines = [f"Written by `{result['command']}`.", ""]
     lines += table(["", ""], [[key, str(value)] for key, value in facts.items()])
     lines += ["", "### Summary", "", SUMMARY, ""]
     lines += summary_table(result["summary"])
+    if result["scaling"]:
+        lines += ["", "### Scaling", "", *scaling_tables(result["scaling"])]
+    for name in pictures:
+        theme = "only-dark" if "dark" in name else "only-light"
+        lines += ["", f"```{{image}} {name}", ":alt: Time and memory against length", f":class: {theme}", "```"]
     for suite in dict.fromkeys(record["suite"] for record in result["cases"]):
         lines += ["", f"### {suite}", ""]
         lines += _cases([record for record in result["cases"] if record["suite"] == suite])
@@ -41,6 +47,20 @@ def summary_table(rows: Sequence[dict[str, Any]]) -> list[str]:
             ]
             for row in rows
         ],
+    )
+
+
+def scaling_tables(scaling: Sequence[dict[str, Any]]) -> list[str]:
+    """Fitted exponents, and where direct convolution stops to win."""
+    growing = [
+        [entry["title"], name, *(f"{fits[what]:.2f}" if what in fits else "" for what in ("time", "memory"))]
+        for entry in scaling
+        for name, fits in entry.get("exponents", {}).items()
+    ]
+    direct = [[entry["title"], crossover_words(entry)] for entry in scaling if "crossover" in entry]
+    lines = table(["", "", "exponent of time in N", "exponent of memory in N"], growing) if growing else []
+    return lines + (
+        [""] + table(["", "direct convolution wins up to this many taps per axis"], direct) if direct else []
     )
 
 

@@ -10,6 +10,7 @@ from ._clock import Effort, cuda_clock
 from ._measure import Record, measure
 from ._memory import MemoryServer
 from ._rows import line
+from ._scaling import Series, scale, series
 from ._suites import SUITES, contest_of
 
 Say = Callable[[str], None]
@@ -28,6 +29,7 @@ class Plan:
 
     Attributes:
         cases: in order.
+        series: to scale over, after them.
         peers: names of those to measure beside.
         device: `"cpu"` or `"cuda"`.
         threads: of every library.
@@ -35,6 +37,7 @@ class Plan:
     """
 
     cases: Sequence[Case]
+    series: Sequence[Series]
     peers: Sequence[str]
     device: str
     threads: int
@@ -85,15 +88,29 @@ def limit_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def run_plan(plan: Plan, say: Say) -> list[Record]:
-    """Measure every case and say a line on each."""
-    records = []
+def series_of(quick: bool) -> list[Series]:
+    """What `--scaling` measures.
+
+    Raises:
+        NothingToRunError: it needs what is not installed.
+    """
+    if missing := SUITES["ckconv"].missing:
+        raise NothingToRunError(f'--scaling needs {", ".join(missing)}: pip install "kernels-bench[torch]"')
+    return series(quick)
+
+
+def run_plan(plan: Plan, say: Say) -> tuple[list[Record], list[Record]]:
+    """Measure every case and every series, and say a line on each."""
+    total = len(plan.cases) + sum(len(each.cases) for each in plan.series)
+    numbers = iter(range(1, total + 1))
     with MemoryServer(plan.threads) as server:
-        for number, case in enumerate(plan.cases, 1):
-            say(f"[{number}/{len(plan.cases)}] {case.name}")
-            contest = contest_of(case, plan.device, plan.peers)
-            record = measure(case, contest, plan.effort, lambda name, case=case: server.extra_bytes(case, name))  # type: ignore[misc]
-            records.append(record)
+
+        def one(case: Case, peers: Sequence[str]) -> Record:
+            say(f"[{next(numbers)}/{total}] {case.name}")
+            contest = contest_of(case, plan.device, peers)
+            record = measure(case, contest, plan.effort, lambda name: server.extra_bytes(case, name))
             for text in line(record):
                 say(f"    {text}")
-    return records
+            return record
+
+        return [one(case, plan.peers) for case in plan.cases], scale(plan.series, plan.peers, one)

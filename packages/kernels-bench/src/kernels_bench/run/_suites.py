@@ -39,9 +39,7 @@ SUITES = {
 
 def contest_of(case: Case, device: str, peers: Sequence[str]) -> Contest:
     """The case with those of the peers named that are installed and offer it."""
-    adapters = {
-        peer.name: peer.load() for peer in PEERS if peer.name in peers and case.suite in peer.suites and peer.installed
-    }
+    found = [peer for peer in PEERS if peer.name in peers and case.suite in peer.suites and peer.installed]
     module = importlib.import_module(f".{SUITES[case.suite].module}", __package__)
-    contest: Contest = module.contest(case, device, adapters)
+    contest: Contest = module.contest(case, device, found)
     return contest

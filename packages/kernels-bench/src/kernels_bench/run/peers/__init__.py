@@ -7,7 +7,9 @@ common layout after it stops. What they need for a boundary that they lack is ti
 import importlib
 import importlib.util
 from dataclasses import dataclass
-from types import ModuleType
+from typing import Any
+
+from .._case import Contestant
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,21 @@ class Peer:
     def installed(self) -> bool:
         return all(importlib.util.find_spec(module) is not None for module in self.needs)
 
-    def load(self) -> ModuleType:
-        return importlib.import_module(f".{self.adapter}", __name__)
+    def offer(self, kind: str, *arguments: Any) -> Contestant | None:
+        """What it has for a kind of case; a contestant that says what is wrong where it does not even start."""
+        try:
+            build = getattr(importlib.import_module(f".{self.adapter}", __name__), kind)
+            contestant: Contestant | None = build(*arguments)
+        except Exception as error:  # whatever a library raises, the others are still worth measuring
+            return _failing(error)
+        return contestant
+
+
+def _failing(error: Exception) -> Contestant:
+    def run(*inputs: Any) -> Any:
+        raise error
+
+    return Contestant(run, tuple)
 
 
 PEERS = (

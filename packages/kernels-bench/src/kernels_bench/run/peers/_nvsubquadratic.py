@@ -1,13 +1,16 @@
 """nvSubquadratic 0.2.0, its torch backend."""
 
 import importlib
+from types import SimpleNamespace
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from .. import _torch
-from .._case import Contestant
+from .._case import Arrays, Contestant
 from .._fftconv import ConvCase
+from .._layers import KernelCase, LayerCase, kernel_and_window, layer_contestant
 
 
 def fftconv(case: ConvCase, device: str) -> Contestant | None:
@@ -47,11 +50,12 @@ def kernel(case: KernelCase, device: str, ours: nn.ModuleDict) -> Contestant:
     configs = kernel_and_window(case, _library())
     parts = nn.ModuleDict({name: _lazy().instantiate(config) for name, config in configs.items()}).to(device)
     _adopt(parts, ours)
+    generate, window = parts["kernel"], dict(parts.items()).get("mask")
     lengths = list(case.lengths)
 
     def forward(conditioning: Tensor | None) -> Tensor:
-        values, grid = parts["kernel"](lengths, conditioning=conditioning)
-        return parts["mask"](grid=grid, x=values) if "mask" in parts else values
+        values, grid = generate(lengths, conditioning=conditioning)
+        return values if window is None else window(grid=grid, x=values)
 
     def adapt(inputs: Arrays) -> Arrays:
         conditioning, grad = _torch.copies(inputs)
