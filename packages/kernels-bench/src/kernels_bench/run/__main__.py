@@ -4,4 +4,4 @@ import sys
 
 from . import main
 
-sys.exit(main(sys.argv[1:]))
+sys.exit(main(sys.argv[1:], "python -m kernels_bench.run"))

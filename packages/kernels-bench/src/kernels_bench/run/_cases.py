@@ -34,7 +34,7 @@ def _fftconv() -> list[Case]:
 
     layers = [
         # sequences: causal language models, bidirectional genomics, periodic signals
-        conv("language", (1024,), 4, 256, "causal", quick=True),
+        conv("language", (1024,), 1, 256, "causal", quick=True),
         conv("language", (2048,), 4, 256, "causal"),
         conv("language", (8192,), 1, 256, "causal"),
         conv("language", (32768,), 1, 128, "causal"),
@@ -42,7 +42,7 @@ def _fftconv() -> list[Case]:
         conv("language", (2048,), 4, 256, "causal", channels_last=True),
         conv("language", (2048,), 4, 256, "causal", dtype="bfloat16"),
         conv("genomics", (1000,), 8, 128, "zero"),
-        conv("genomics", (4099,), 2, 128, "zero", quick=True),
+        conv("genomics", (4099,), 1, 64, "zero", quick=True),
         conv("genomics", (16384,), 1, 128, "zero"),
         conv("genomics", (131072,), 1, 32, "zero"),
         conv("conditioned sequence", (2048,), 8, 64, "causal", per_sample=True),
@@ -56,7 +56,8 @@ def _fftconv() -> list[Case]:
         conv("vision", (16, 16), 16, 192, "zero"),
         conv("vision", (28, 28), 8, 96, "zero"),
         conv("vision", (29, 29), 8, 96, "zero"),
-        conv("vision", (32, 32), 8, 96, "zero", quick=True),
+        conv("vision", (32, 32), 1, 96, "zero", quick=True),
+        conv("vision", (32, 32), 8, 96, "zero"),
         conv("vision", (37, 37), 8, 96, "zero"),
         conv("vision", (56, 56), 4, 96, "zero"),
         conv("vision", (64, 64), 4, 64, "zero"),
@@ -72,12 +73,13 @@ def _fftconv() -> list[Case]:
         conv("local vision", (56, 56), 4, 96, "zero", taps=(31, 31)),
         conv("torus", (29, 29), 8, 96, "circular"),
         conv("torus", (37, 37), 8, 96, "circular"),
-        conv("torus", (64, 64), 4, 64, "circular", quick=True),
+        conv("torus", (64, 64), 1, 64, "circular", quick=True),
         conv("torus", (128, 128), 2, 32, "circular"),
         conv("panorama", (64, 128), 2, 64, "zero+circular"),
         conv("time and ring", (128, 60), 2, 64, "causal+circular"),
         # volumes
-        conv("volume", (16, 16, 16), 4, 32, "zero", quick=True),
+        conv("volume", (16, 16, 16), 1, 16, "zero", quick=True),
+        conv("volume", (16, 16, 16), 4, 32, "zero"),
         conv("volume", (29, 29, 29), 2, 16, "zero"),
         conv("volume", (32, 32, 32), 2, 16, "zero"),
         conv("volume", (64, 64, 64), 1, 4, "zero"),
@@ -97,7 +99,7 @@ def _ckconv() -> list[Case]:
         return LayerCase(label=label, signal=signal, batch=batch, channels=channels, padding=boundary, **options)
 
     layers = [
-        layer("language", (1024,), 4, 128, "causal", quick=True),
+        layer("language", (1024,), 1, 128, "causal", quick=True),
         layer("language", (2048,), 4, 128, "causal", dtype="bfloat16"),
         layer("language", (8192,), 1, 128, "causal"),
         layer("language", (65536,), 1, 32, "causal"),
@@ -105,7 +107,8 @@ def _ckconv() -> list[Case]:
         layer("genomics", (16384,), 1, 64, "zero", window="ExponentialModulationND"),
         layer("ring", (1000,), 4, 128, "circular"),
         layer("vision", (14, 14), 16, 192, "zero"),
-        layer("vision", (16, 16), 16, 192, "zero", quick=True),
+        layer("vision", (16, 16), 2, 96, "zero", quick=True),
+        layer("vision", (16, 16), 16, 192, "zero"),
         layer("vision", (29, 29), 8, 96, "zero"),
         layer("vision", (32, 32), 8, 96, "zero", channels_last=False),
         layer("vision", (37, 37), 8, 96, "zero"),

@@ -1,6 +1,7 @@
 """`kernels-bench run`: options to results."""
 
 import json
+import shlex
 import sys
 import time
 import warnings
@@ -68,7 +69,7 @@ def _run(options: Namespace, outputs: dict[str, Path], arguments: Sequence[str])
         _say(text)
     result: dict[str, Any] = {
         "schema": SCHEMA,
-        "command": f"kernels-bench run {' '.join(arguments)}".strip(),
+        "command": f"kernels-bench run {shlex.join(arguments)}".strip(),
         "environment": facts,
         "skipped": skipped,
         "summary": rows,

@@ -52,16 +52,16 @@ def summary_table(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def scaling_tables(scaling: Sequence[dict[str, Any]]) -> list[str]:
     """Fitted exponents, and where direct convolution stops to win."""
+    if not scaling:
+        return []
     growing = [
         [entry["title"], name, *(f"{fits[what]:.2f}" if what in fits else "" for what in ("time", "memory"))]
         for entry in scaling
         for name, fits in entry.get("exponents", {}).items()
     ]
     direct = [[entry["title"], crossover_words(entry)] for entry in scaling if "crossover" in entry]
-    lines = table(["", "", "exponent of time in N", "exponent of memory in N"], growing) if growing else []
-    return lines + (
-        [""] + table(["", "direct convolution wins up to this many taps per axis"], direct) if direct else []
-    )
+    lines = table(["", "", "exponent of time in N", "exponent of memory in N"], growing)
+    return [*lines, "", *table(["", "direct convolution wins up to this many taps per axis"], direct)]
 
 
 def _cases(records: Sequence[dict[str, Any]]) -> list[str]:

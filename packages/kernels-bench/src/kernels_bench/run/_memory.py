@@ -3,7 +3,7 @@
 The operating system counts: a child warms up, has the high-water mark of its resident memory reset by writing 5 to
 `/proc/self/clear_refs`, runs once more, and reports `VmHWM` less what was resident before. glibc is told to map every
 block of 128 KiB or more on its own, so that the peak is of memory in use and not of what the allocator keeps. The
-server has imported torch but never computed, so that forking it is safe, and every measurement starts clean.
+children are forked from a server that has loaded everything but has no threads, so every measurement starts clean.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import importlib
 import os
 import pickle
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -74,13 +75,13 @@ class MemoryServer:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._process is not None:
-            self._process.kill()
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(BrokenPipeError):
-                        pipe.close()
-            self._process.wait()
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            # Closes the pipes, where there may be something left to flush.
+            with contextlib.suppress(BrokenPipeError):
+                process.__exit__(None, None, None)
 
     def extra_bytes(self, case: Case, contestant: str) -> int | None:
         """The peak of one contestant in a child; None where it fails or the system does not tell."""
@@ -94,11 +95,17 @@ class MemoryServer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, **MALLOC, "PYTHONPATH": path},
+                # An interrupt is for this process, which then ends the server and its child.
+                process_group=0,
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        _send(self._process.stdin, (case, contestant, self.threads))
-        answer: int | None = _receive(self._process.stdout)
+        try:
+            _send(self._process.stdin, (case, contestant, self.threads))
+            answer: int | None = _receive(self._process.stdout)
+        except (BrokenPipeError, EOFError):
+            self.__exit__()
+            return None
         return answer
 
 
@@ -117,16 +124,29 @@ def _receive(pipe: IO[bytes]) -> Any:
 
 def serve() -> None:
     """Answer requests until the other end closes."""
-    for module in ("torch", "kernels_core", "kernels_film"):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(module)
+    _preload()
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     # What peers print is no answer.
     sys.stdout = sys.stderr
     warnings.simplefilter("ignore")
-    with contextlib.suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
+    with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             _send(answers, _in_child(*_receive(requests)))
+
+
+def _preload() -> None:
+    """Load what every child would load anew, which is much: the first call of an operator imports half of torch.
+
+    Nothing may start a thread here, since a fork would lose it.
+    """
+    for module in ("kernels_film", "nvsubquadratic.modules.ckconv_nd", "scipy.signal", "fft_conv_pytorch"):
+        with contextlib.suppress(Exception):
+            importlib.import_module(module)
+    import torch
+    from kernels_core import fftconv_nd
+
+    torch.set_num_threads(1)
+    fftconv_nd(torch.ones(1, 1, 4, requires_grad=True), torch.ones(1, 1, 3)).sum().backward()
 
 
 def _in_child(*request: Any) -> int | None:

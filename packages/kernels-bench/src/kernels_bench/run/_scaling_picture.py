@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from .._pictures import Picture, Theme, draw
 from ._case import BARE
@@ -61,3 +62,14 @@ def _lines(axis: Axes, entry: dict[str, Any], key: str, scale: float, label: str
             axis.loglog(lengths, [result * scale for result in results], label=name, **style)
     axis.set(title=entry["title"], xlabel=entry["number"], ylabel=label)
     axis.grid(visible=True)
+    values = entry["values"][:: (len(entry["values"]) + 4) // 5]
+    axis.set_xticks(values, [_short(value) for value in values])
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    for ticks in (axis.xaxis, axis.yaxis):
+        ticks.set_minor_formatter(NullFormatter())
+
+
+def _short(value: int) -> str:
+    """4096 as 4k, 9 as 9."""
+    return f"{value / 1024:.3g}k" if value >= 1024 else str(value)

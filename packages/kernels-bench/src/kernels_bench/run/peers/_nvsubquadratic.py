@@ -1,4 +1,4 @@
-"""nvSubquadratic 0.2.0, its torch backend."""
+"""nvSubquadratic 0.2.0, its torch backend: float32 arithmetic, no causal axis beside others."""
 
 import importlib
 from types import SimpleNamespace
@@ -14,9 +14,9 @@ from .._layers import KernelCase, LayerCase, kernel_and_window, layer_contestant
 
 
 def fftconv(case: ConvCase, device: str) -> Contestant | None:
-    """The function for rank, boundary and layout; none where an axis is causal beside others."""
+    """The function for rank, boundary and layout."""
     convolve = _operation(case)
-    if convolve is None:
+    if convolve is None or case.dtype == "float64":
         return None
     return Contestant(_torch.step(convolve, case.training), _torch.copies)
 
@@ -68,9 +68,9 @@ def kernel(case: KernelCase, device: str, ours: nn.ModuleDict) -> Contestant:
 
 
 def layer(case: LayerCase, device: str, ours: nn.Module) -> Contestant | None:
-    """The layer with the same weights; none where an axis is causal beside others."""
+    """The layer with the same weights."""
     causal = case.padding == ("causal",)
-    if "causal" in case.padding and not causal:
+    if case.dtype == "float64" or ("causal" in case.padding and not causal):
         return None
     parts = kernel_and_window(case, _library())
     uniform = len(set(case.padding)) == 1
