@@ -21,7 +21,12 @@ PACKAGES = {
     "core": ["./packages/kernels-core"],
     "film": ["./packages/kernels-film"],
     "jax": ["./packages/kernels-jax[arviz]"],
-    "bench": ["./packages/kernels-bench[all]", "./packages/kernels-core", "./packages/kernels-film"],
+    "bench": [
+        "./packages/kernels-bench[all]",
+        "./packages/kernels-core",
+        "./packages/kernels-film",
+        "./packages/kernels-jax",
+    ],
 }
 BACKENDS = [nox.param("cpu", id="cpu", tags=["cpu"]), nox.param("cuda", id="cuda", tags=["cuda"])]
 

@@ -144,7 +144,7 @@ def test_a_filter_that_fits_nothing_lists_what_there_is(capsys: pytest.CaptureFi
     assert main(["siren", "--filter", "image", "--filter", "nowhere"]) == 2
     errors = capsys.readouterr().err
     assert "no case holds 'image' and 'nowhere'" in errors
-    assert all(case.name in errors for case in cases_of("siren"))
+    assert all(case.name in errors for case in cases_of("siren") if not case.large)
 
 
 @pytest.mark.parametrize("option", ["--json", "--out"])
@@ -174,7 +174,14 @@ def test_a_device_that_is_not_there_is_refused(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert main(["siren", "--device", "cuda"]) == 2
-    assert "no CUDA device" in capsys.readouterr().err
+    assert "no CUDA device that suite siren could use" in capsys.readouterr().err
+
+
+def test_large_cases_are_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    names = {device: {case.name for case in _run.choose(["fftconv"], [], False, device)} for device in ("cpu", "cuda")}
+    assert names["cpu"] < names["cuda"]
+    assert all("/backbone/" in name or "/large " in name for name in names["cuda"] - names["cpu"])
 
 
 @pytest.mark.usefixtures("tiny")

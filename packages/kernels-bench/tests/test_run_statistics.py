@@ -1,3 +1,5 @@
+import doctest
+import importlib
 import math
 
 import numpy as np
@@ -65,3 +67,10 @@ def test_numbers_are_written_with_units_that_suit() -> None:
     assert [seconds(value) for value in (61.0, 0.00999, 2e-7)] == ["61 s", "9.99 ms", "0.2 us"]
     assert [mebibytes(value) for value in (None, 3 * 2**19)] == ["-", "1.5 MiB"]
     assert (sizes((7, 8)), short_dtype("bfloat16"), short_dtype("float64")) == ("7x8", "bf16", "f64")
+
+
+@pytest.mark.parametrize("module", ["_case", "_compare_results", "_rows", "_statistics"])
+def test_examples_in_docstrings(module: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"kernels_bench.run.{module}"))
+    assert result.attempted
+    assert not result.failed

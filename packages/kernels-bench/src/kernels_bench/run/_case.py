@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 OURS = "kernels"
@@ -20,11 +20,13 @@ class Case:
         label: what it stands for.
         training: forward and backward, or the forward pass alone.
         quick: part of a `--quick` run.
+        large: of a size that only a GPU deals with in reasonable time.
     """
 
     label: str
     training: bool = False
     quick: bool = False
+    large: bool = False
 
     @property
     def suite(self) -> str:
@@ -70,6 +72,7 @@ class Contest:
         tolerance: largest relative difference of results that rounding explains.
         exact: the result in float64 by another way, to tell who is right.
         extra_bytes: peak memory of a contestant on some inputs, where the library can tell without a child process.
+        waits: a call returns when its results are there, on a GPU too, so that the wall clock is right.
     """
 
     inputs: Callable[[int], Arrays]
@@ -77,7 +80,7 @@ class Contest:
     tolerance: float
     exact: Callable[[Arrays], Sequence[Any]] | None = None
     extra_bytes: Callable[[Contestant, Arrays], int] | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    waits: bool = False
 
 
 def sizes(lengths: Sequence[int]) -> str:

@@ -86,6 +86,11 @@ def _fftconv() -> list[Case]:
         conv("video", (16, 56, 56), 1, 16, "causal+zero+zero"),
         conv("periodic volume", (32, 32, 32), 2, 16, "circular"),
         conv("channel flow", (32, 24, 32), 2, 16, "circular+zero+circular"),
+        # the sizes for which nvSubquadratic publishes times of its fused kernel, and others that fill a GPU
+        *(conv("backbone", (side, side), 8, 768, "zero", dtype="bfloat16", large=True) for side in (16, 32, 64)),
+        conv("large language", (8192,), 8, 768, "causal", dtype="bfloat16", large=True),
+        conv("large genomics", (131072,), 1, 256, "zero", large=True),
+        conv("large volume", (64, 64, 64), 2, 32, "zero", large=True),
         conv("conditioned volume", (16, 16, 16), 4, 16, "zero", per_sample=True),
     ]
     return _both(layers)
@@ -117,6 +122,8 @@ def _ckconv() -> list[Case]:
         layer("vision", (128, 128), 1, 32, "zero"),
         layer("torus", (32, 32), 8, 96, "circular"),
         layer("torus", (37, 37), 8, 96, "circular"),
+        layer("backbone", (32, 32), 8, 768, "zero", dtype="bfloat16", large=True),
+        layer("large language", (8192,), 8, 768, "causal", dtype="bfloat16", large=True),
         layer("panorama", (32, 64), 4, 64, "zero+circular"),
         layer("time and ring", (64, 30), 4, 64, "causal+circular"),
         layer("volume", (16, 16, 16), 2, 32, "zero"),

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ._case import Arrays, Contest, Contestant
 
@@ -56,6 +56,8 @@ class Effort:
 def interleave(contest: Contest, effort: Effort, names: list[str]) -> dict[str, list[float]]:
     """Seconds per call of the contestants named, one sample each per round."""
     start = time.perf_counter()
+    if contest.waits:
+        effort = replace(effort, clock=wall_clock)
     calls = _calls(contest, effort, names)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     fewest, most = effort.rounds

@@ -45,8 +45,7 @@ def main(arguments: Sequence[str], program: str = "kernels-bench run") -> int:
 def _run(options: Namespace, outputs: dict[str, Path], arguments: Sequence[str]) -> int:
     start = time.perf_counter()
     limit_threads(options.threads)
-    device_missing(options.device)
-    cases = choose(options.suites, options.filter, options.quick)
+    cases = choose(options.suites, options.filter, options.quick, options.device)
     peers, skipped = peers_found(options.suites) if options.peers else ([], {})
     for name, install in skipped.items():
         _say(f"Skipping {name}, which is not installed: {install}")
@@ -79,19 +78,6 @@ def _run(options: Namespace, outputs: dict[str, Path], arguments: Sequence[str])
     _write(result, outputs)
     _say(f"{len(records)} cases in {time.perf_counter() - start:.0f} s")
     return 1 if any("failed" in record["contestants"][OURS] for record in records) else 0
-
-
-def device_missing(device: str) -> None:
-    """Raise if there is no such device."""
-    if device == "cuda":
-        try:
-            import torch
-
-            available = torch.cuda.is_available()
-        except ImportError:
-            available = False
-        if not available:
-            raise NothingToRunError("--device cuda: torch finds no CUDA device on this machine")
 
 
 def _prepare(options: Namespace) -> dict[str, Path]:

@@ -89,6 +89,7 @@ def contest(case: ConditionerCase, device: str, peers: Sequence[Peer]) -> Contes
         inputs=lambda seed: _inputs(case, place, seed),
         contestants=contestants,
         tolerance=5e-3,
+        waits=True,
         extra_bytes=lambda contestant, _: contestant.run.extra_bytes,  # type: ignore[attr-defined]
     )
 

@@ -16,6 +16,6 @@ def machine(device: str, threads: int) -> dict[str, Any]:
     torch = sys.modules.get("torch")
     if torch is not None:
         facts["torch"] = str(torch.__version__)
-        if device == "cuda":
+        if device == "cuda" and torch.cuda.is_available():
             facts |= {"gpu": torch.cuda.get_device_name(), "cuda": str(torch.version.cuda)}
     return facts

@@ -1,5 +1,6 @@
 """Run suites: choose cases, measure each, say so as it goes."""
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -44,19 +45,21 @@ class Plan:
     effort: Effort
 
 
-def choose(suites: Sequence[str], filters: Sequence[str], quick: bool) -> list[Case]:
-    """The cases of these suites whose names hold every one of the filters.
+def choose(suites: Sequence[str], filters: Sequence[str], quick: bool, device: str = "cpu") -> list[Case]:
+    """The cases of these suites for this device whose names hold every one of the filters.
 
     Raises:
-        NothingToRunError: a suite without what it needs, or no case left; says what there is.
+        NothingToRunError: a suite without what it needs or the device, or no case left; says what there is.
     """
-    cases = []
+    cases: list[Case] = []
     for name in suites:
         if missing := SUITES[name].missing:
             raise NothingToRunError(
                 f'suite {name} needs {", ".join(missing)}: pip install "kernels-bench[{SUITES[name].extra}]"'
             )
-        cases += [case for case in cases_of(name) if case.quick or not quick]
+        if device == "cuda" and not _has_gpu(name):
+            raise NothingToRunError(f"--device cuda: there is no CUDA device that suite {name} could use")
+        cases += [case for case in cases_of(name) if (case.quick or not quick) and (device == "cuda" or not case.large)]
     chosen = [case for case in cases if all(text.lower() in case.name.lower() for text in filters)]
     if not chosen:
         names = "\n".join(f"  {case.name}" for case in cases)
@@ -64,14 +67,30 @@ def choose(suites: Sequence[str], filters: Sequence[str], quick: bool) -> list[C
     return chosen
 
 
+def _has_gpu(suite: str) -> bool:
+    if "jax" not in SUITES[suite].needs:
+        import torch
+
+        return torch.cuda.is_available()
+    import jax
+
+    try:
+        return bool(jax.devices("gpu"))
+    except RuntimeError:
+        return False
+
+
 def effort_for(quick: bool, device: str) -> Effort:
     """How long to measure; on a GPU on inputs that its cache does not hold."""
     effort = QUICK if quick else EFFORT
     if device != "cuda":
         return effort
-    import torch
+    cache = 64 * 2**20
+    with contextlib.suppress(ImportError):
+        import torch
 
-    cache = int(getattr(torch.cuda.get_device_properties(0), "L2_cache_size", 64 * 2**20))
+        if torch.cuda.is_available():
+            cache = int(getattr(torch.cuda.get_device_properties(0), "L2_cache_size", cache))
     return replace(effort, clock=cuda_clock, cold_bytes=2 * cache, input_bytes=max(2**30, 4 * cache))
 
 
