@@ -120,6 +120,7 @@ def test_layers_agree(padding: str, training: bool) -> None:
     case = LayerCase(label="test", signal=(6, 5), channels=8, width=16, batch=2, padding=boundary, training=training)
     agree(case)
     agree(replace(case, channels_last=False))
+    agree(replace(case, dtype="bfloat16"))
 
 
 @pytest.mark.parametrize("training", [False, True])

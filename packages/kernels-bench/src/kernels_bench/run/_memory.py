@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Self
 
+from . import _allocator
 from ._case import Case
 
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**17), "MALLOC_TRIM_THRESHOLD_": str(2**17)}
@@ -90,11 +91,13 @@ class MemoryServer:
         if self._process is None:
             # The child finds modules where this process does, whichever way they came onto the path.
             path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+            # What this process was told about its allocator is not for the server.
+            environment = {key: value for key, value in os.environ.items() if key not in _allocator.RETAIN}
             self._process = subprocess.Popen(
                 [sys.executable, "-c", f"from {__name__} import serve; serve()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, **MALLOC, "PYTHONPATH": path},
+                env=environment | MALLOC | {"PYTHONPATH": path},
                 # An interrupt is for this process, which then ends the server and its child.
                 process_group=0,
             )

@@ -83,7 +83,10 @@ def layer(case: LayerCase, device: str, ours: nn.Module) -> Contestant | None:
         fft_padding=("zero" if causal else case.padding[0]) if uniform else list(case.padding),
         is_causal=causal,
     )
-    module = module.to(device, getattr(torch, case.dtype)).train(case.training)
+    module = module.to(device).train(case.training)
+    # Not the buffers: it refuses coordinates of less than float32.
+    for parameter in module.parameters():
+        parameter.data = parameter.data.to(getattr(torch, case.dtype))
     _adopt(module, ours)
     return layer_contestant(case, module)
 
