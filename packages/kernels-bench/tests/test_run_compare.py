@@ -55,6 +55,17 @@ def test_scattered_times_allow_more() -> None:
     assert change.verdict == "slower"
 
 
+def test_a_machine_that_was_busy_is_no_change() -> None:
+    old, new = results(a=STEADY), results(a=[2 * time for time in STEADY])
+    for result, factor in ((old, 1.0), (new, 2.0)):
+        result["cases"][0]["contestants"]["peer"]["seconds"] = [factor * time for time in STEADY]
+    assert [change.verdict for change in compare(old, new)] == ["same"]
+    new["cases"][0]["contestants"]["peer"]["seconds"] = STEADY
+    assert [change.verdict for change in compare(old, new)] == ["slower"]
+    del old["cases"][0]["contestants"]["peer"]["seconds"]
+    assert [change.verdict for change in compare(old, new)] == ["slower"]
+
+
 def test_the_rule_is_the_same_in_both_directions() -> None:
     for ratio in (0.5, 0.89, 0.92, 1.0, 1.09, 1.2, 3.0):
         swapped = {"slower": "faster", "faster": "slower", "same": "same"}[verdict(1 / ratio, 0.1)]

@@ -79,7 +79,7 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     changes = [change for pair in pairs for change in _case(*pair)]
     timed = [pair for pair in pairs if all("seconds" in record["contestants"][OURS] for record in pair)]
     for group in dict.fromkeys(record["group"] for _, record in timed):
-        ratios = [_ratio(*pair) for pair in timed if pair[1]["group"] == group]
+        ratios = [evidence(*pair)[0] for pair in timed if pair[1]["group"] == group]
         if len(ratios) >= 3:
             changes.append(group_change(group, ratios))
     return changes
@@ -105,9 +105,20 @@ def group_change(group: str, ratios: Sequence[float]) -> Change:
     return Change(f"mean of {group}", "", f"{len(ratios)} cases", mean, noise, verdict(mean, noise))
 
 
-def _ratio(old: dict[str, Any], new: dict[str, Any]) -> float:
-    before, after = (Spread.of(record["contestants"][OURS]["seconds"]) for record in (old, new))
-    return after.median / before.median
+def evidence(old: dict[str, Any], new: dict[str, Any]) -> tuple[float, float]:
+    """New time over old, and its noise; relative to a contestant timed in turn with ours if that says less.
+
+    A machine that was slower for a while slows both, which no spread within a run shows.
+    """
+    times = [[record["contestants"][OURS]["seconds"]] for record in (old, new)]
+    for name in new["contestants"]:
+        theirs = [record["contestants"].get(name, {}).get("seconds") for record in (old, new)]
+        if name != OURS and all(theirs):
+            for samples, other in zip(times, theirs, strict=True):
+                samples.append([a / b for a, b in zip(samples[0], other, strict=True)])
+    pairs = [(Spread.of(before), Spread.of(after)) for before, after in zip(*times, strict=True)]
+    changes = [(after.median / before.median, time_noise(before, after)) for before, after in pairs]
+    return min(changes, key=lambda change: abs(math.log(change[0])) / math.log1p(change[1]))
 
 
 def _case(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
@@ -117,9 +128,8 @@ def _case(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
         return [] if "failed" in before else [Change(name, "worked", after["failed"], None, None, "fails")]
     if "failed" in before:
         return []
-    spreads = Spread.of(before["seconds"]), Spread.of(after["seconds"])
-    ratio, noise = spreads[1].median / spreads[0].median, time_noise(*spreads)
-    times = [seconds(spread.median) for spread in spreads]
+    ratio, noise = evidence(old, new)
+    times = [seconds(Spread.of(entry["seconds"]).median) for entry in (before, after)]
     changes = [Change(name, times[0], times[1], ratio, noise, verdict(ratio, noise))]
     if (memory := _memory(name, before.get("extra_bytes"), after.get("extra_bytes"))) is not None:
         changes.append(memory)
