@@ -77,10 +77,10 @@ def compare(
 
     A case is slower if its median time grew by more than its noise: a tenth, or the interquartile ranges over the
     medians of both runs, added in quadrature; and, where both runs timed a peer or bare transforms in turn with it, if
-    it got as much slower relative to each of them, so that a machine that was busy for a while is no change. A group of three cases or more is slower if the geometric mean of their
-    ratios is above 1 by more than a twentieth and two standard errors. Memory counts from a twentieth and 1 MiB on. A
-    case that now fails, or no longer agrees with a peer, got worse too. Times of different machines, threads or
-    allocators tell little; what differs is listed first.
+    it also grew relative to each of them, so that a machine that was busy for a while is no change. A group of three
+    cases or more is slower if the geometric mean of their ratios is above 1 by more than a twentieth and two standard
+    errors. Memory counts from a twentieth and 1 MiB on. A case that now fails, or no longer agrees with a peer, got
+    worse too. Times of different machines, threads or allocators tell little; what differs is listed first.
     """
     from .run._compare_command import compare_files
 
