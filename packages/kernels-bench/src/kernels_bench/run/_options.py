@@ -11,7 +11,9 @@ from ._suites import SUITES
 
 def parse(arguments: Sequence[str], program: str) -> argparse.Namespace:
     """The options; exits with 2 and says why where they make no sense."""
-    parser = argparse.ArgumentParser(program, description=_DESCRIPTION, formatter_class=_Help, epilog=_EPILOG)
+    parser = argparse.ArgumentParser(
+        program, description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=_EPILOG
+    )
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"any of {', '.join(SUITES)}; all without")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default cpu)")
     parser.add_argument("--peers", action="store_true", help="measure the peers that are installed beside")
@@ -38,9 +40,9 @@ def parse(arguments: Sequence[str], program: str) -> argparse.Namespace:
         default="default",
         help="retain: let glibc keep freed memory, which helps whoever allocates more",
     )
-    parser.add_argument("--json", type=_file, metavar="FILE", help="write everything measured to FILE")
+    parser.add_argument("--json", type=_path, metavar="FILE", help="write everything measured to FILE")
     parser.add_argument(
-        "--out", type=_folder, metavar="FOLDER", help="write results.json, results.md and pictures to FOLDER"
+        "--out", type=_path, metavar="FOLDER", help="write results.json, results.md and pictures to FOLDER"
     )
     options = parser.parse_args(arguments)
     options.suites = list(dict.fromkeys(options.suites)) or list(SUITES)
@@ -49,10 +51,6 @@ def parse(arguments: Sequence[str], program: str) -> argparse.Namespace:
     if options.threads > cores:
         parser.error(f"--threads {options.threads} is more than the {cores} cores of this process")
     return options
-
-
-class _Help(argparse.RawDescriptionHelpFormatter):
-    pass
 
 
 _DESCRIPTION = """\
@@ -74,13 +72,8 @@ def _positive(text: str) -> int:
     return value
 
 
-def _file(text: str) -> Path:
+def _path(text: str) -> Path:
+    """A path that is not empty, as from an unset variable, which would be the current folder."""
     if not text.strip():
-        raise argparse.ArgumentTypeError("a file needs a name")
-    return Path(text)
-
-
-def _folder(text: str) -> Path:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("a folder needs a name")
+        raise argparse.ArgumentTypeError("it needs a name")
     return Path(text)
