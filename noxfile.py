@@ -25,7 +25,12 @@ PACKAGES = {
     "core": ["./packages/kernels-core"],
     "film": ["./packages/kernels-film"],
     "jax": ["./packages/kernels-jax[arviz,safetensors]"],
-    "bench": ["./packages/kernels-bench[all]", "./packages/kernels-core", "./packages/kernels-film"],
+    "bench": [
+        "./packages/kernels-bench[all]",
+        "./packages/kernels-core",
+        "./packages/kernels-film",
+        "./packages/kernels-jax",
+    ],
 }
 BACKENDS = [nox.param("cpu", id="cpu", tags=["cpu"]), nox.param("cuda", id="cuda", tags=["cuda"])]
 
@@ -67,14 +72,14 @@ def integration(session: nox.Session) -> None:
 
 @nox.session(tags=["cpu"])
 def peers(session: nox.Session) -> None:
-    """The same numbers as nvSubquadratic, from the same weights."""
-    session.install("--group", "test", *PACKAGES["bench"], "einops", "omegaconf", "safetensors")
+    """The same numbers as nvSubquadratic from the same weights, and a glance at who is faster."""
+    session.install("--group", "test", *PACKAGES["bench"])
     # Without what it declares, a training stack and one release of torch; its layers import only einops and omegaconf.
     session.install("--no-deps", "nvsubquadratic==0.2.0")
     # The tests skip where the peer is missing; here it must not be.
     session.run("python", "-c", "import nvsubquadratic")
     session.run("python", "-m", "pytest", "tests/peers", *session.posargs)
-    # session.run("kernels-bench", "run", "--quick", "--peers")
+    session.run("kernels-bench", "run", "--quick", "--peers")
 
 
 @nox.session(tags=["cpu"])

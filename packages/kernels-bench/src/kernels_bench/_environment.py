@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,8 +22,8 @@ PACKAGES = (
 )
 
 
-def environment() -> dict[str, str]:
-    """Date, machine and versions of the packages that are installed."""
+def environment(more: Sequence[str] = ()) -> dict[str, str]:
+    """Date, machine and versions of the packages that are installed, `more` among them."""
     facts = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "platform": platform.platform(terse=True),
@@ -30,7 +31,7 @@ def environment() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "python": platform.python_version(),
     }
-    for package in PACKAGES:
+    for package in (*PACKAGES, *more):
         try:
             facts[package] = version(package)
         except PackageNotFoundError:

@@ -1,0 +1,10 @@
+"""Benchmarks against peers: time, memory and agreement of results, interleaved in one run.
+
+`kernels-bench run`, or `python -m kernels_bench.run` where nothing but torch, NumPy and kernels-core is installed.
+"""
+
+from ._case import Case, Contest, Contestant
+from ._command import main
+from ._suites import SUITES
+
+__all__ = ["SUITES", "Case", "Contest", "Contestant", "main"]

@@ -1,0 +1,165 @@
+"""Suite `fftconv`: the FFT convolution against other ways to convolve and the transforms it cannot do without."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from kernels_core import fftconv_nd
+from torch import Tensor
+
+from . import _torch
+from ._case import BARE, OURS, Arrays, Case, Contest, Contestant, fast_length, short_dtype, sizes
+from .peers import Peer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvCase(Case):
+    """A depthwise convolution `[batch, channels, *signal]`.
+
+    Attributes:
+        padding: per axis.
+        taps: kernel lengths; as long as the boundaries allow ("global") without.
+        per_sample: a kernel for each sample.
+        shortcut: with a multiple of the input added.
+    """
+
+    signal: tuple[int, ...]
+    batch: int
+    channels: int
+    padding: tuple[str, ...]
+    taps: tuple[int, ...] | None = None
+    dtype: str = "float32"
+    per_sample: bool = False
+    shortcut: bool = True
+    channels_last: bool = False
+
+    @property
+    def suite(self) -> str:
+        return "fftconv"
+
+    @property
+    def group(self) -> str:
+        return f"fftconv_nd {'forward + backward' if self.training else 'forward'}"
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Kernel lengths. Circular ones are odd: libraries centre even ones differently."""
+        longest = {"zero": lambda n: 2 * n - 1, "causal": lambda n: n, "circular": lambda n: n - 1 + n % 2}
+        return self.taps or tuple(
+            longest[padding](length) for padding, length in zip(self.padding, self.signal, strict=True)
+        )
+
+    @property
+    def shape(self) -> str:
+        options = [short_dtype(self.dtype)]
+        options += ["per sample"] if self.per_sample else []
+        options += ["channels last"] if self.channels_last else []
+        boundary = self.padding[0] if len(set(self.padding)) == 1 else "+".join(self.padding)
+        return (
+            f"{sizes(self.signal)} k{sizes(self.kernel)} b{self.batch} c{self.channels} {boundary} {' '.join(options)}"
+        )
+
+    def transform_lengths(self) -> list[int]:
+        """The shortest good transform lengths that keep what wraps around out of the result."""
+        lengths = []
+        for signal, taps, padding in zip(self.signal, self.kernel, self.padding, strict=True):
+            before = {"causal": 0}.get(padding, taps // 2)
+            reach = max(before, min(taps, signal) - 1 if padding == "causal" else taps - 1 - before)
+            lengths.append(signal if padding == "circular" else fast_length(signal + reach))
+        return lengths
+
+
+def contest(case: ConvCase, device: str, peers: Sequence[Peer]) -> Contest:
+    """The case with the peers that offer it."""
+
+    def ours(x: Tensor, kernel: Tensor, shortcut: Tensor | None) -> Tensor:
+        return fftconv_nd(x, kernel, shortcut, padding=case.padding, channels_last=case.channels_last)
+
+    contestants = {OURS: Contestant(_torch.step(ours, case.training), _torch.copies)}
+    for peer in peers:
+        if (other := peer.offer("fftconv", case, device)) is not None:
+            contestants[peer.name] = other
+    contestants[BARE] = _bare_transforms(case)
+    return Contest(
+        inputs=lambda seed: _inputs(case, device, seed),
+        contestants=contestants,
+        tolerance=_torch.TOLERANCE[case.dtype],
+        exact=lambda inputs: _exact(case, inputs),
+        extra_bytes=_torch.cuda_extra_bytes if device == "cuda" else None,
+    )
+
+
+def _inputs(case: ConvCase, device: str, seed: int) -> Arrays:
+    generator = torch.Generator(device).manual_seed(seed)
+    dtype = getattr(torch, case.dtype)
+
+    def random(batch: int, lengths: tuple[int, ...], scale: float, leaf: bool) -> Tensor:
+        shape = (batch, *lengths, case.channels) if case.channels_last else (batch, case.channels, *lengths)
+        values = torch.randn(shape, generator=generator, device=device) * scale
+        return values.to(dtype).requires_grad_(leaf and case.training)
+
+    kernel_batch = case.batch if case.per_sample else 1
+    x = random(case.batch, case.signal, 1.0, True)
+    kernel = random(kernel_batch, case.kernel, torch.Size(case.kernel).numel() ** -0.5, True)
+    shortcut = None
+    if case.shortcut:
+        shortcut = torch.randn(case.channels, generator=generator, device=device).to(dtype)
+        shortcut.requires_grad_(case.training)
+    return x, kernel, shortcut, random(case.batch, case.signal, 1.0, False)
+
+
+def _bare_transforms(case: ConvCase) -> Contestant:
+    """The three transforms of a convolution, or the six of it and its gradients, on padded inputs that are there."""
+    lengths = case.transform_lengths()
+    dims = list(range(2, 2 + len(lengths)))
+    dtype = torch.float64 if case.dtype == "float64" else torch.float32
+
+    def padded(tensor: Tensor) -> Tensor:
+        tensor = tensor.detach()
+        tensor = tensor.movedim(-1, 1) if case.channels_last else tensor
+        wide = tensor.new_zeros(*tensor.shape[:2], *lengths, dtype=dtype)
+        fits = [slice(0, min(size, length)) for size, length in zip(tensor.shape[2:], lengths, strict=True)]
+        wide[:, :, *fits] = tensor[:, :, *fits].to(dtype)
+        return wide
+
+    def adapt(inputs: Arrays) -> Arrays:
+        x, kernel, _, grad = inputs
+        wide = [padded(x), padded(kernel), padded(grad)]
+        return (*wide, *(torch.fft.rfftn(each, dim=dims) for each in wide[:2]))
+
+    def run(x: Tensor, kernel: Tensor, grad: Tensor, x_spectrum: Tensor, kernel_spectrum: Tensor) -> None:
+        with torch.no_grad():
+            torch.fft.rfftn(x, dim=dims)
+            torch.fft.rfftn(kernel, dim=dims)
+            torch.fft.irfftn(x_spectrum, s=lengths, dim=dims)
+            if case.training:
+                torch.fft.rfftn(grad, dim=dims)
+                torch.fft.irfftn(x_spectrum, s=lengths, dim=dims)
+                torch.fft.irfftn(kernel_spectrum, s=lengths, dim=dims)
+
+    return Contestant(run, adapt)
+
+
+def _exact(case: ConvCase, inputs: Arrays) -> tuple[Tensor, ...]:
+    """The result in float64: a whole linear convolution, of which each boundary then takes what it wants."""
+    double = tuple(None if t is None else t.detach().double().requires_grad_(t.requires_grad) for t in inputs)
+
+    def convolve(x: Tensor, kernel: Tensor, shortcut: Tensor | None) -> Tensor:
+        if case.channels_last:
+            x, kernel = x.movedim(-1, 1), kernel.movedim(-1, 1)
+        dims = list(range(2, x.ndim))
+        whole = [n + k - 1 for n, k in zip(case.signal, case.kernel, strict=True)]
+        product = torch.fft.rfftn(x, whole, dims) * torch.fft.rfftn(kernel, whole, dims)
+        y = torch.fft.irfftn(product, whole, dims)
+        for dim, n, k, padding in zip(dims, case.signal, case.kernel, case.padding, strict=True):
+            if padding == "circular":
+                index = (torch.arange(n + k - 1, device=x.device) - k // 2) % n
+                shape = [*y.shape[:dim], n, *y.shape[dim + 1 :]]
+                y = y.new_zeros(shape).index_add(dim, index, y)
+            else:
+                y = y.narrow(dim, 0 if padding == "causal" else k // 2, n)
+        if shortcut is not None:
+            y = y + shortcut.view(-1, *[1] * len(dims)) * x
+        return y.movedim(1, -1) if case.channels_last else y
+
+    return _torch.step(convolve, case.training)(*double)

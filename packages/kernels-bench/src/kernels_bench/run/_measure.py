@@ -1,0 +1,71 @@
+"""Measure one case: compare results first, then time in turn, then memory."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from ._case import BARE, OURS, Case, Contest
+from ._clock import Effort, interleave
+from ._compare_results import difference
+
+Record = dict[str, Any]
+"""What is known of a case, as it goes into the JSON file."""
+
+
+def measure(case: Case, contest: Contest, effort: Effort, extra_bytes: Callable[[str], int | None]) -> Record:
+    """Everything about one case.
+
+    A contestant whose result disagrees is not timed, since a ratio to a wrong answer means nothing; one that fails is
+    left out with what it said. Without this project's own result there is nothing to compare, and `failed` says why.
+    """
+    record: Record = {
+        "name": case.name,
+        "suite": case.suite,
+        "group": case.group,
+        "spec": asdict(case) | {"kind": type(case).__name__},
+        "tolerance": contest.tolerance,
+        "contestants": {},
+    }
+    found = record["contestants"]
+    inputs = contest.inputs(0)
+    results = {}
+    for name, contestant in contest.contestants.items():
+        found[name] = entry = {}
+        try:
+            raw = contestant.run(*contestant.adapt(inputs))
+            if name != BARE:
+                results[name] = list(contestant.collect(raw))
+        except Exception as error:  # whatever a library raises, the others are still worth measuring
+            entry["failed"] = f"{type(error).__name__}: {error}".splitlines()[0]
+            if name == OURS:
+                return record
+        raw = None
+    exact = None
+    for name, theirs in results.items():
+        if name == OURS:
+            continue
+        gap = difference(results[OURS], theirs)
+        found[name]["difference"] = _finite(gap)
+        found[name]["agrees"] = gap <= contest.tolerance
+        if not found[name]["agrees"] and contest.exact is not None:
+            exact = exact or list(contest.exact(inputs))
+            for known in (OURS, name):
+                found[known]["error"] = _finite(difference(exact, results[known]))
+    del results, exact, inputs, raw
+    racing = [name for name, entry in found.items() if "failed" not in entry and entry.get("agrees", True)]
+    for name, seconds in interleave(contest, effort, racing).items():
+        found[name]["seconds"] = seconds
+    for name in racing:
+        if name != BARE:
+            found[name]["extra_bytes"] = (
+                extra_bytes(name)
+                if contest.extra_bytes is None
+                else contest.extra_bytes(contest.contestants[name], contest.inputs(0))
+            )
+    return record
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,3 @@
+"""The file of results."""
+
+SCHEMA = "kernels-bench/1"

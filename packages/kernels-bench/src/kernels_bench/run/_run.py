@@ -1,0 +1,135 @@
+"""Run suites: choose cases, measure each, say so as it goes."""
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ._case import Case
+from ._cases import cases_of
+from ._clock import Effort, cuda_clock
+from ._measure import Record, measure
+from ._memory import MemoryServer
+from ._rows import line
+from ._scaling import Series, scale, series
+from ._suites import SUITES, contest_of
+
+Say = Callable[[str], None]
+
+EFFORT = Effort(seconds=6.0, rounds=(7, 51))
+QUICK = Effort(seconds=0.8, rounds=(3, 15))
+
+
+class NothingToRunError(Exception):
+    """No case fits what was asked for, or a suite lacks what it needs."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        cases: in order.
+        series: to scale over, after them.
+        peers: names of those to measure beside.
+        device: `"cpu"` or `"cuda"`.
+        threads: of every library.
+        effort: how long for each.
+    """
+
+    cases: Sequence[Case]
+    series: Sequence[Series]
+    peers: Sequence[str]
+    device: str
+    threads: int
+    effort: Effort
+
+
+def choose(suites: Sequence[str], filters: Sequence[str], quick: bool, device: str = "cpu") -> list[Case]:
+    """The cases of these suites for this device whose names hold every one of the filters.
+
+    Raises:
+        NothingToRunError: a suite without what it needs or the device, or no case left; says what there is.
+    """
+    cases: list[Case] = []
+    for name in suites:
+        if missing := SUITES[name].missing:
+            raise NothingToRunError(
+                f'suite {name} needs {", ".join(missing)}: pip install "kernels-bench[{SUITES[name].extra}]"'
+            )
+        if device == "cuda" and not _has_gpu(name):
+            raise NothingToRunError(f"--device cuda: there is no CUDA device that suite {name} could use")
+        cases += [case for case in cases_of(name) if (case.quick or not quick) and (device == "cuda" or not case.large)]
+    chosen = [case for case in cases if all(text.lower() in case.name.lower() for text in filters)]
+    if not chosen:
+        names = "\n".join(f"  {case.name}" for case in cases)
+        raise NothingToRunError(f"no case holds {' and '.join(map(repr, filters))} in its name; there are\n{names}")
+    return chosen
+
+
+def _has_gpu(suite: str) -> bool:
+    if "jax" not in SUITES[suite].needs:
+        import torch
+
+        return torch.cuda.is_available()
+    import jax
+
+    try:
+        return bool(jax.devices("gpu"))
+    except RuntimeError:
+        return False
+
+
+def effort_for(quick: bool, device: str) -> Effort:
+    """How long to measure; on a GPU on inputs that its cache does not hold."""
+    effort = QUICK if quick else EFFORT
+    if device != "cuda":
+        return effort
+    cache = 64 * 2**20
+    with contextlib.suppress(ImportError):
+        import torch
+
+        if torch.cuda.is_available():
+            cache = int(getattr(torch.cuda.get_device_properties(0), "L2_cache_size", cache))
+    return replace(effort, clock=cuda_clock, cold_bytes=2 * cache, input_bytes=max(2**30, 4 * cache))
+
+
+def limit_threads(threads: int) -> None:
+    """As many threads for every library: torch, scipy and XLA alike."""
+    if hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        if threads < len(allowed):
+            os.sched_setaffinity(0, allowed[:threads])
+    try:
+        import torch
+    except ImportError:
+        return
+    torch.set_num_threads(threads)
+
+
+def series_of(quick: bool) -> list[Series]:
+    """What `--scaling` measures.
+
+    Raises:
+        NothingToRunError: it needs what is not installed.
+    """
+    if missing := SUITES["ckconv"].missing:
+        raise NothingToRunError(f'--scaling needs {", ".join(missing)}: pip install "kernels-bench[torch]"')
+    return series(quick)
+
+
+def run_plan(plan: Plan, say: Say) -> tuple[list[Record], list[Record]]:
+    """Measure every case and every series, and say a line on each."""
+    total = len(plan.cases) + sum(len(each.cases) for each in plan.series)
+    numbers = iter(range(1, total + 1))
+    with MemoryServer(plan.threads) as server:
+
+        def one(case: Case, peers: Sequence[str]) -> Record:
+            say(f"[{next(numbers)}/{total}] {case.name}")
+            contest = contest_of(case, plan.device, peers)
+            record = measure(case, contest, plan.effort, lambda name: server.extra_bytes(case, name))
+            for text in line(record):
+                say(f"    {text}")
+            return record
+
+        return [one(case, plan.peers) for case in plan.cases], scale(plan.series, plan.peers, one)

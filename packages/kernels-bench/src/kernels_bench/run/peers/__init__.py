@@ -1,0 +1,72 @@
+"""What this project is compared with, one small file each: a function per kind of case, None where it has none.
+
+Peers get what favours them: kernels flipped, gathered and laid out before the clock starts, results brought into the
+common layout after it stops. What they need for a boundary that they lack is timed, as their users pay for it.
+"""
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import Any
+
+from .._case import Contestant
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A library to compare with.
+
+    Attributes:
+        name: how reports call it.
+        adapter: the module here that knows it.
+        needs: modules it needs.
+        install: how to get it.
+        suites: where it has something to say.
+    """
+
+    name: str
+    adapter: str
+    needs: tuple[str, ...]
+    install: str
+    suites: tuple[str, ...]
+
+    @property
+    def installed(self) -> bool:
+        return all(importlib.util.find_spec(module) is not None for module in self.needs)
+
+    def offer(self, kind: str, *arguments: Any) -> Contestant | None:
+        """What it has for a kind of case; a contestant that says what is wrong where it does not even start."""
+        try:
+            build = getattr(importlib.import_module(f".{self.adapter}", __name__), kind)
+            contestant: Contestant | None = build(*arguments)
+        except Exception as error:  # whatever a library raises, the others are still worth measuring
+            return _failing(error)
+        return contestant
+
+
+def _failing(error: Exception) -> Contestant:
+    def run(*inputs: Any) -> Any:
+        raise error
+
+    return Contestant(run, tuple)
+
+
+PEERS = (
+    Peer(
+        "nvSubquadratic",
+        "_nvsubquadratic",
+        ("nvsubquadratic", "einops", "omegaconf"),
+        'pip install "kernels-bench[peers]" && pip install --no-deps nvsubquadratic==0.2.0',
+        ("fftconv", "ckconv", "siren", "film"),
+    ),
+    Peer("torch convNd", "_torch_direct", ("torch",), "pip install torch", ("fftconv",)),
+    Peer(
+        "fft-conv-pytorch",
+        "_fft_conv_pytorch",
+        ("fft_conv_pytorch",),
+        'pip install "kernels-bench[peers]"',
+        ("fftconv",),
+    ),
+    Peer("scipy.signal", "_scipy_signal", ("scipy",), 'pip install "kernels-bench[peers]"', ("fftconv",)),
+    Peer("plain JAX", "_plain_jax", ("jax",), 'pip install "kernels-bench[jax]"', ("conditioners",)),
+)

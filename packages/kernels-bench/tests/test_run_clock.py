@@ -1,0 +1,88 @@
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from kernels_bench.run._case import Contest, Contestant
+from kernels_bench.run._clock import Effort, interleave, wall_clock
+
+NAMES = ["kernels", "peer"]
+
+
+class Race:
+    """Two contestants on numbers drawn from the seed, which note who ran on what."""
+
+    def __init__(self, size: int = 4) -> None:
+        self.log: list[tuple[str, Any]] = []
+        self.contest = Contest(
+            inputs=lambda seed: (np.random.default_rng(seed).standard_normal(size),),
+            contestants={name: self._contestant(name) for name in NAMES},
+            tolerance=0.0,
+        )
+
+    def _contestant(self, name: str) -> Contestant:
+        return Contestant(
+            run=lambda x: self.log.append((name, x)),
+            adapt=lambda inputs: (inputs[0].copy(),),
+        )
+
+
+def scripted(*durations: float) -> Callable[[Callable[[], None]], float]:
+    """A clock that runs the work and says what it is told to; the last for ever."""
+    script = list(durations)
+
+    def clock(work: Callable[[], None]) -> float:
+        work()
+        return script.pop(0) if len(script) > 1 else script[0]
+
+    return clock
+
+
+def names(log: Sequence[tuple[str, Any]]) -> list[str]:
+    return [name for name, _ in log]
+
+
+def test_contestants_take_turns_on_the_same_fresh_numbers_in_memory_of_their_own() -> None:
+    race = Race()
+    effort = Effort(seconds=0, rounds=(3, 9), clock=scripted(1.0, 1.0, 10, 20, 11, 21, 12, 22))
+    seconds = interleave(race.contest, effort, NAMES)
+    assert seconds == {"kernels": [10, 11, 12], "peer": [20, 21, 22]}
+    timed = race.log[2:]  # after one each to see how long they take
+    assert names(timed) == NAMES * 3
+    pairs = [(timed[index][1], timed[index + 1][1]) for index in range(0, 6, 2)]
+    for ours, theirs in pairs:
+        np.testing.assert_array_equal(ours, theirs)
+        assert not np.shares_memory(ours, theirs)
+    assert len({float(ours[0]) for ours, _ in pairs}) == 3
+
+
+def test_rounds_go_on_until_the_time_is_up_but_not_for_ever() -> None:
+    race = Race()
+    assert len(interleave(race.contest, Effort(seconds=1e9, rounds=(3, 9), clock=scripted(1.0)), NAMES)["peer"]) == 9
+
+
+def test_fast_contestants_are_called_several_times_on_inputs_of_their_own() -> None:
+    race = Race()
+    effort = Effort(seconds=0, rounds=(1, 1), sample=1.0, clock=scripted(0.25, 0.5, 8.0))
+    assert interleave(race.contest, effort, NAMES) == {"kernels": [2.0], "peer": [2.0]}  # 8 s for four calls
+    timed = race.log[2:]
+    assert names(timed) == ["kernels"] * 4 + ["peer"] * 4
+    assert len({float(x[0]) for _, x in timed}) == 4
+
+
+def test_a_cache_cannot_hold_the_inputs_of_a_sample() -> None:
+    race = Race(size=128)  # 1 KiB
+    effort = Effort(seconds=0, rounds=(1, 1), cold_bytes=10 * 2**10, clock=scripted(1.0))
+    interleave(race.contest, effort, ["kernels"])
+    assert len(race.log) == 1 + 10
+
+
+def test_inputs_of_a_sample_are_bounded() -> None:
+    race = Race(size=128)
+    effort = Effort(seconds=0, rounds=(1, 1), sample=1.0, input_bytes=3 * 2**10, clock=scripted(1e-6))
+    interleave(race.contest, effort, ["kernels"])
+    assert len(race.log) == 1 + 3
+
+
+def test_the_wall_clock_counts_what_sleeps() -> None:
+    assert wall_clock(lambda: time.sleep(0.05)) >= 0.05
