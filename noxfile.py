@@ -35,11 +35,21 @@ PACKAGES = {
 BACKENDS = [nox.param("cpu", id="cpu", tags=["cpu"]), nox.param("cuda", id="cuda", tags=["cuda"])]
 
 
+def pytest(session: nox.Session, *arguments: str) -> None:
+    """Tests, a file at a time on each core; those that need a GPU one after another."""
+    if "cuda" in arguments:
+        session.run("python", "-m", "pytest", *arguments, *session.posargs)
+        return
+    # Threads of several processes on the same cores would wait for each other.
+    workers = ["-n", "auto", "--dist", "loadfile"]
+    session.run("python", "-m", "pytest", *workers, *arguments, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
 def run_tests(session: nox.Session, package: str, *options: str) -> None:
     """The package's unit tests, the examples in its docstrings and in its README."""
     tree = f"packages/kernels-{package}"
     # The installed package is the one under test; its copy in the tree is only read for the README.
-    session.run("python", "-m", "pytest", f"{tree}/tests", f"{tree}/README.md", *options, *session.posargs)
+    pytest(session, f"{tree}/tests", f"{tree}/README.md", *options)
     if not options and package != "bench":  # a command has no examples in docstrings
         session.run("python", "-m", "pytest", "--doctest-modules", "--pyargs", f"kernels_{package}")
 
@@ -67,7 +77,7 @@ def integration(session: nox.Session) -> None:
     """What crosses packages, and the commands of the README."""
     groups = ["--group", "test", "--group", "release"]
     session.install(*groups, *PACKAGES["bench"], *PACKAGES["jax"], "omegaconf", "hydra-core")
-    session.run("python", "-m", "pytest", "tests", "README.md", "docs", "--ignore=tests/peers", *session.posargs)
+    pytest(session, "tests", "README.md", "docs", "--ignore=tests/peers")
 
 
 @nox.session(tags=["cpu"])
@@ -78,7 +88,7 @@ def peers(session: nox.Session) -> None:
     session.install("--no-deps", "nvsubquadratic==0.2.0")
     # The tests skip where the peer is missing; here it must not be.
     session.run("python", "-c", "import nvsubquadratic")
-    session.run("python", "-m", "pytest", "tests/peers", *session.posargs)
+    pytest(session, "tests/peers")
     session.run("kernels-bench", "run", "--quick", "--peers")
 
 

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,10 @@ PICTURES = (
     *("kernels", "continuous", "resolution", "spectra", "windows", "training", "confusion"),
     *("family", "latents", "fitting"),
     *("co2", "cycle", "calibration"),
+    *("bayesian-kernel", "sunspots"),
+    "frameworks",
 )
-CLASSIFIERS, FAMILY, CO2 = (step.title for step in STEPS)
+CLASSIFIERS, FAMILY, CO2, SUNSPOTS, CROSS = (step.title for step in STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,24 @@ def test_the_interval_of_the_co2_covers_what_it_says_of_years_it_never_saw(repor
     assert numbers["loss"][-1] < numbers["loss"][0]
 
 
+def test_a_kernel_with_a_posterior_foretells_sunspots_and_how_sure_it_is(report: Path) -> None:
+    numbers = json.loads((report / "report.json").read_text())["steps"][SUNSPOTS]
+    held_out = numbers["held-out years"]
+    assert (held_out["years"], numbers["years it was fitted to"]["years"]) == (89, 309 - 33 - 89)
+    assert held_out["rmse"] < 0.7 * held_out["rmse_same_as_last_year"]
+    assert 0.80 <= held_out["coverage"] <= 0.97
+    low, median, high = numbers["weights"]
+    assert low[0] > 0 > high[1]  # sure that the last year counts for, and the one before against
+    assert all(a <= b <= c for a, b, c in zip(low, median, high, strict=True))
+
+
+def test_the_trained_layers_give_the_same_in_both_frameworks(report: Path) -> None:
+    numbers = json.loads((report / "report.json").read_text())["steps"][CROSS]
+    assert len(numbers["relative_difference"]) == 9
+    assert 0 < numbers["largest_relative_difference"] < 1e-5
+    assert all(value == 0 for name, value in numbers["relative_difference"].items() if "back" in name)
+
+
 def test_the_report_is_one_file_with_every_picture_in_both_themes(report: Path) -> None:
     page = (report / "report.html").read_text()
     assert not re.findall(r'(?:src|href|srcset)="(?!data:)', page)
@@ -76,7 +95,9 @@ def test_the_same_seed_gives_the_same_numbers(tmp_path: Path) -> None:
         assert result.exit_code == 0, result.output
         steps = json.loads((tmp_path / name / "report.json").read_text())["steps"]
         classifiers = [(model["history"]["loss"], model["confusion"]) for model in steps[CLASSIFIERS].values()]
-        numbers.append([classifiers, [fit["psnr_unseen"] for fit in steps[FAMILY].values()], steps[CO2]])
+        numbers.append(
+            [classifiers, [fit["psnr_unseen"] for fit in steps[FAMILY].values()], steps[CO2], steps[SUNSPOTS]]
+        )
     assert numbers[0] == numbers[1]
 
 
@@ -153,10 +174,10 @@ def test_a_missing_extra_is_named_with_its_install_line(tmp_path: Path, monkeypa
 
 def test_a_step_without_its_extra_is_named_in_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: found(name) if "torch" in name else None)
-    monkeypatch.setattr("kernels_bench.demo.STEPS", [replace(STEPS[0], needs=("torch",)), *STEPS[1:]])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if "jax" in name else found(name))
     result = RUNNER.invoke(app, ["demo", "--out", str(tmp_path), "--epochs", "1"])
     assert result.exit_code == 0, result.output
     page = (tmp_path / "report.html").read_text()
-    assert page.count("needs <code>pip install &#34;kernels-bench[jax]&#34;</code>") == 2
-    assert json.loads((tmp_path / "report.json").read_text())["skipped"] == [FAMILY, CO2]
+    assert page.count("needs <code>pip install &#34;kernels-bench[jax]&#34;</code>") == 3
+    assert page.count("needs <code>pip install &#34;kernels-bench[all]&#34;</code>") == 1
+    assert json.loads((tmp_path / "report.json").read_text())["skipped"] == [FAMILY, CO2, SUNSPOTS, CROSS]

@@ -4,31 +4,44 @@ import importlib.util
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from .._progress import track
 from ._report import write_report
-from ._step import Outcome, Progress, Settings, Step
+from ._step import Kept, Outcome, Progress, Settings, Step
 
 
-def _classify(settings: Settings, progress: Progress) -> Outcome:
+def _classify(settings: Settings, progress: Progress, _: Kept) -> Outcome:
     from ._classify_step import run
 
     return run(settings, progress)
 
 
-def _family(settings: Settings, progress: Progress) -> Outcome:
+def _family(settings: Settings, progress: Progress, _: Kept) -> Outcome:
     from ._family_step import run
 
     return run(settings, progress)
 
 
-def _co2(settings: Settings, progress: Progress) -> Outcome:
+def _co2(settings: Settings, progress: Progress, _: Kept) -> Outcome:
     from ._co2_step import run
 
     return run(settings, progress)
+
+
+def _sunspots(settings: Settings, progress: Progress, _: Kept) -> Outcome:
+    from ._sunspots_step import run
+
+    return run(settings, progress)
+
+
+def _cross(_: Settings, progress: Progress, kept: Kept) -> Outcome:
+    from ._cross_step import run
+
+    return run(kept, progress)
 
 
 STEPS: Sequence[Step] = (
@@ -67,6 +80,27 @@ STEPS: Sequence[Step] = (
         needs=("jax", "kernels_jax", "optax", "statsmodels"),
         run=_co2,
     ),
+    Step(
+        title="A kernel with its uncertainty",
+        text=(
+            "How do the last 33 years of sunspots foretell the next? A causal convolution learns it from the yearly "
+            "numbers 1700 to 1919 that ship with statsmodels. Its kernel is a SIREN with priors on its readout, so that "
+            "the layer has a posterior: of every weight of the kernel, and of every year after 1919."
+        ),
+        extra="jax",
+        needs=("jax", "kernels_jax", "optax", "statsmodels"),
+        run=_sunspots,
+    ),
+    Step(
+        title="From PyTorch to JAX and back",
+        text=(
+            "The layers of the FiLM classifier, trained in PyTorch, go to JAX as arrays by name, make kernels and "
+            "convolve there, and come back."
+        ),
+        extra="all",
+        needs=("torch", "kernels_core", "kernels_film", "jax", "kernels_jax"),
+        run=_cross,
+    ),
 )
 
 
@@ -82,13 +116,15 @@ def run_demo(folder: Path, settings: Settings, console: Console) -> Path:
     """
     start = time.perf_counter()
     outcomes, skipped = [], []
+    kept: dict[str, Any] = {}
     for step in STEPS:
         if any(importlib.util.find_spec(module) is None for module in step.needs):
             skipped.append(step)
             console.print(f"Skipping '{step.title}': needs pip install \"kernels-bench[{step.extra}]\"", markup=False)
             continue
         with track(console, step.title) as progress:
-            outcome = step.run(settings, progress)
+            outcome = step.run(settings, progress, kept)
+        kept |= outcome.kept
         outcomes.append((step, outcome))
         header, rows = outcome.table
         table = Table(*header)

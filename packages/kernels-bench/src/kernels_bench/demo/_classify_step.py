@@ -51,6 +51,7 @@ def run(settings: Settings, progress: Progress) -> Outcome:
         table=(header, rows),
         pictures=_pictures(models, histories, numbers, digits, windows),
         numbers=numbers,
+        kept={"film classifier": models["film"]},
     )
 
 

@@ -6,19 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-import optax
 from jax import Array
 from kernels_jax import BayesianAffineModulation, BayesianSIREN, ConditionedINR
 from numpy.typing import NDArray
 from numpyro import distributions as dist
-from numpyro.infer import SVI, Predictive, Trace_ELBO
+from numpyro.infer import Predictive
 from numpyro.infer.autoguide import AutoLowRankMultivariateNormal
 from statsmodels.datasets import co2
 
+from ._bayes import Floats, fit_posterior
 from ._step import Progress
 
-Floats = NDArray[np.float64]
-CHUNK = 70
 SPACING = 3.0
 """Years between the centres of the context's bumps: what changes faster than that is noise to the model."""
 
@@ -105,20 +103,11 @@ class Posterior:
         return {name: self.model.scale * np.asarray(values, np.float64) for name, values in drawn.items()}
 
 
-def fit(record: Record, steps: int, seed: int, progress: Progress, draws: int = 300) -> Posterior:
+def fit(record: Record, steps: int, seed: int, progress: Progress) -> Posterior:
     """SVI with a low-rank Normal guide on the weeks that are not held out."""
     model = build(record)
     seen = ~record.held_out
     y = (record.ppm - model.trend(record.year))[seen] / model.scale
     data = *model.inputs(record.year[seen], record.year[seen]), jnp.asarray(y, jnp.float32)
     guide = AutoLowRankMultivariateNormal(model, init_scale=0.02)
-    svi = SVI(model, guide, optax.adam(optax.cosine_decay_schedule(0.01, steps)), Trace_ELBO())
-    state = svi.init(jax.random.key(seed), *data)
-    run = jax.jit(lambda state: jax.lax.scan(lambda s, _: svi.update(s, *data), state, length=CHUNK))
-    loss: list[float] = []
-    for done in range(CHUNK, steps + 1, CHUNK):
-        state, chunk = run(state)
-        loss += np.asarray(chunk).tolist()
-        progress(done, steps, f"loss {np.mean(loss[-CHUNK:]):.0f}")
-    parameters = svi.get_params(state)
-    return Posterior(model, guide.sample_posterior(jax.random.key(seed + 1), parameters, sample_shape=(draws,)), loss)
+    return Posterior(model, *fit_posterior(model, guide, data, rate=0.01, steps=steps, seed=seed, progress=progress))

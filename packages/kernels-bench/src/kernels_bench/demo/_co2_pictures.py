@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from .._pictures import Picture, Theme, draw
-from ._co2 import Floats, Posterior, Record
+from ._bayes import Floats
+from ._co2 import Posterior, Record
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
