@@ -84,8 +84,8 @@ STEPS: Sequence[Step] = (
         title="A kernel with its uncertainty",
         text=(
             "How do the last 33 years of sunspots foretell the next? A causal convolution learns it from the yearly "
-            "numbers 1700 to 1919 that ship with statsmodels. Its kernel is a SIREN with priors on its readout, so that "
-            "the layer has a posterior: of every weight of the kernel, and of every year after 1919."
+            "numbers 1700 to 1919 that ship with statsmodels. Its kernel is a SIREN with priors on its readout, so "
+            "that the layer has a posterior: of every weight of the kernel, and of every year after 1919."
         ),
         extra="jax",
         needs=("jax", "kernels_jax", "optax", "statsmodels"),

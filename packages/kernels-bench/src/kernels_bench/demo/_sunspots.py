@@ -99,5 +99,9 @@ def fit(series: Series, steps: int, seed: int, progress: Progress) -> Fitted:
     draws, loss = fit_posterior(model, guide, data, rate=0.02, steps=steps, seed=seed, progress=progress)
     prior = Predictive(model, num_samples=300)(jax.random.key(seed), value[:-1])
     posterior = Predictive(model, draws)(jax.random.key(seed), value[:-1])
-    drawn = (np.asarray(values, np.float64) for values in (prior["weights"], posterior["weights"], posterior["y"]))
-    return Fitted(*drawn, loss=loss)
+    return Fitted(
+        np.asarray(prior["weights"], np.float64),
+        np.asarray(posterior["weights"], np.float64),
+        np.asarray(posterior["y"], np.float64),
+        loss,
+    )
