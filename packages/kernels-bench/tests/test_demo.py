@@ -1,13 +1,10 @@
 import importlib.util
 import json
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from interrupts import interrupted
 from kernels_bench.__main__ import app
 from kernels_bench.demo import STEPS
 from kernels_bench.demo._step import Outcome, Step
@@ -145,24 +142,8 @@ def test_an_empty_name_is_refused() -> None:
 @pytest.mark.parametrize("seconds", [0.0, 2.0, 5.0])
 def test_an_interrupt_leaves_no_half_written_file(tmp_path: Path, seconds: float) -> None:
     folder = tmp_path / "report"
-    # A shell that runs the tests in the background has them ignore the signal, which a child would inherit.
-    code = (
-        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "runpy.run_module('kernels_bench', run_name='__main__')"
-    )
-    command = [sys.executable, "-u", "-c", code, "demo", "--out", str(folder), "--epochs", "200"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        process.stdout.readline()  # the demo has started
-        time.sleep(seconds)
-        process.send_signal(signal.SIGINT)
-        try:
-            _, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    # CPython ends with the signal itself, which shells show as 130 too, when it came within an exec() of an import.
-    assert process.returncode in (130, -signal.SIGINT)
-    assert errors == "Interrupted; files that were there before are as they were.\n"
+    result = interrupted("demo", "--out", str(folder), "--epochs", "200", seconds=seconds)
+    assert result == (130, "Interrupted; files that were there before are as they were.\n")
     assert [path for path in folder.rglob("*") if path.is_file()] == []
 
 

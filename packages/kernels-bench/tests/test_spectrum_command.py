@@ -1,11 +1,8 @@
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from interrupts import interrupted
 from kernels_bench.__main__ import app
 from typer.testing import CliRunner
 
@@ -99,22 +96,6 @@ def test_a_missing_extra_is_named_with_its_install_line(tmp_path: Path, monkeypa
 
 def test_an_interrupt_leaves_no_half_written_file(tmp_path: Path) -> None:
     folder = tmp_path / "report"
-    command = [sys.executable, "-u", "-m", "kernels_bench", "spectrum", "--out", str(folder), "--seeds", "5000"]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.readline()  # the study has started
-        time.sleep(3)
-        process.send_signal(signal.SIGINT)
-        try:
-            _, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert process.returncode in (130, -signal.SIGINT)  # the signal itself within an exec() of an import
-    assert errors == "Interrupted; files that were there before are as they were.\n"
+    result = interrupted("spectrum", "--out", str(folder), "--seeds", "5000", seconds=3)
+    assert result == (130, "Interrupted; files that were there before are as they were.\n")
     assert list(folder.iterdir()) == []
