@@ -23,7 +23,7 @@ LIBRARIES = ["kernels_core", "kernels_film", "kernels_jax"]
 DECLARED = {
     "kernels_core": ["torch"],
     "kernels_film": ["torch"],
-    "kernels_jax": ["jax", "equinox", "numpyro", "einops", "jaxtyping"],
+    "kernels_jax": ["jax", "equinox", "numpyro", "einops", "jaxtyping", "scipy"],
 }
 # Each works where nothing of the others can be imported, nor what comes with extras or is often installed beside.
 USE = {
@@ -90,7 +90,7 @@ def requirements(package: str, *, extras: bool) -> set[str]:
 
 @pytest.mark.parametrize("package", LIBRARIES)
 def test_the_source_of_a_library_imports_only_what_it_declares(package: str) -> None:
-    came_with = {"numpy", "scipy"} if package == "kernels_jax" else set()  # required by jax itself
+    came_with = {"numpy"} if package == "kernels_jax" else set()  # required by jax itself
     assert imported_names(package) <= requirements(package, extras=True) | came_with
     assert set(DECLARED[package]) == requirements(package, extras=False)
 
@@ -112,7 +112,7 @@ def test_importing_a_library_loads_nothing_beyond_what_it_declares(package: str)
         ("kernels_film", ["torch._inductor", "torch._dynamo", "scipy", "matplotlib", "sklearn", "jax", "triton"]),
         ("kernels_jax", ["torch", "matplotlib", "arviz", "pandas", "sklearn", "xarray"]),
         ("kernels_bench", ["torch", "jax", "numpy", "matplotlib", "sklearn", "jinja2"]),
-        ("kernels_bench.__main__", ["torch", "jax", "numpy", "matplotlib", "sklearn", "jinja2"]),
+        ("kernels_bench.__main__", ["torch", "jax", "scipy", "matplotlib", "sklearn", "jinja2"]),
     ],
 )
 def test_importing_a_package_loads_nothing_heavy(package: str, heavy: list[str]) -> None:
