@@ -1,10 +1,20 @@
-"""What an FFT convolution has to do on each axis: pure functions of sizes and boundary, apart from any execution."""
+"""What an FFT convolution has to do: pure functions of sizes and boundaries, apart from any execution."""
 
 import functools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 PADDINGS = ("zero", "circular", "causal")
+
+
+class Piece(NamedTuple):
+    """`size` samples from `source` on, which a transform has from `target` on."""
+
+    source: int
+    target: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -16,12 +26,46 @@ class AxisPlan:
         taps: kernel taps used; causal axes never reach lags beyond N - 1.
         centre: the tap of lag 0. Placing the kernel puts this tap at index 0 and earlier ones at the end.
         length: transform length F, long enough that nothing wraps into the N samples kept.
+        periodic: a circular axis on a longer transform: the kernel is placed with every lag that two samples can have.
     """
 
     signal: int
     taps: int
     centre: int
     length: int
+    periodic: bool = False
+
+    @property
+    def signal_pieces(self) -> tuple[Piece, ...]:
+        """Where the transform has the signal."""
+        return (Piece(0, 0, self.signal),)
+
+    @property
+    def kernel_pieces(self) -> tuple[Piece, ...]:
+        """Where the transform has the taps: lag 0 at index 0, earlier lags at the end."""
+        return _kernel_pieces(self)
+
+
+@functools.lru_cache(maxsize=4096)
+def _kernel_pieces(axis: AxisPlan) -> tuple[Piece, ...]:
+    periods = (-1, 0, 1) if axis.periodic else (0,)
+    pieces = []
+    for shift in (period * axis.signal - axis.centre for period in periods):
+        # The lags of this copy of the kernel, cut to those that two samples can have, then at 0.
+        first, end = shift, shift + axis.taps
+        if axis.periodic:
+            first, end = max(first, 1 - axis.signal), min(end, axis.signal)
+        for low, high in ((first, min(end, 0)), (max(first, 0), end)):
+            if low < high:
+                pieces.append(Piece(low - shift, low % axis.length, high - low))
+    return tuple(pieces)
+
+
+class Block(NamedTuple):
+    """Samples and channels that are transformed together."""
+
+    samples: slice
+    channels: slice
 
 
 def kernel_centre(taps: int, padding: str) -> int:
@@ -55,16 +99,70 @@ def plan_axis(signal: int, taps: int, padding: str) -> AxisPlan:
 
     With the centre at index 0, lags run from `-centre` to `taps - 1 - centre`; a circular transform of length F keeps
     the N samples free of wrap-around when `F >= N + max(centre, taps - 1 - centre)`. A circular axis wants exactly the
-    wrap-around of F = N.
+    wrap-around of F = N; where transforms of that length are slow, the periodic kernel on a longer one is the same.
     """
     if padding == "causal":
         taps = min(taps, signal)
     centre = kernel_centre(taps, padding)
-    length = signal if padding == "circular" else fast_length(signal + max(centre, taps - 1 - centre))
-    return AxisPlan(signal, taps, centre, length)
+    if padding == "circular":
+        if signal <= LONGEST_ODD or _largest_prime(signal) <= 13:
+            return AxisPlan(signal, taps, centre, signal)
+        return AxisPlan(signal, taps, centre, fast_length(2 * signal - 1), periodic=True)
+    return AxisPlan(signal, taps, centre, fast_length(signal + max(centre, taps - 1 - centre)))
+
+
+# Beyond this length a circular axis with a large prime factor is cheaper on a transform of twice the length.
+LONGEST_ODD = 64
+
+
+@functools.lru_cache(maxsize=1024)
+def _largest_prime(number: int) -> int:
+    largest, factor = 1, 2
+    while factor * factor <= number:
+        while number % factor == 0:
+            largest, number = factor, number // factor
+        factor += 1
+    return max(largest, number)
 
 
 @functools.lru_cache(maxsize=4096)
 def plan_axes(signal: tuple[int, ...], taps: tuple[int, ...], paddings: tuple[str, ...]) -> tuple[AxisPlan, ...]:
     """Plan every axis."""
     return tuple(plan_axis(*sizes) for sizes in zip(signal, taps, paddings, strict=True))
+
+
+def spectrum_shape(axes: tuple[AxisPlan, ...]) -> tuple[int, ...]:
+    """Frequencies per axis, the last axis first: real signals need half of them there."""
+    *others, last = (axis.length for axis in axes)
+    return last // 2 + 1, *reversed(others)
+
+
+# Bytes of one operand's spectra in a block: on a CPU what stays in its caches; longer transforms take more, because
+# torch.fft plans each call anew, at a cost that grows with the length and not with the rows.
+CPU_BYTES, CPU_BYTES_LONG, LONG = 2 << 20, 8 << 20, 1 << 17
+DEVICE_BYTES = 256 << 20
+
+
+def block_size(axes: tuple[AxisPlan, ...], samples: int, channels: int, real: int, on_cpu: bool) -> tuple[int, int]:
+    """Samples and channels in a block, with `real` bytes per number; the channels do not depend on the samples."""
+    spectrum = 2 * real * math.prod(spectrum_shape(axes))
+    cpu_bytes = CPU_BYTES if max(axis.length for axis in axes) < LONG else CPU_BYTES_LONG
+    rows = max(1, (cpu_bytes if on_cpu else DEVICE_BYTES) // spectrum)
+    channels_at_once = _part(channels, rows)
+    return _part(samples, max(1, rows // channels_at_once)), channels_at_once
+
+
+def blocks(total: tuple[int, int], size: tuple[int, int]) -> Iterator[Block]:
+    """Every block, those of the same channels after each other."""
+    for channels in _parts(total[1], size[1]):
+        for samples in _parts(total[0], size[0]):
+            yield Block(samples, channels)
+
+
+def _part(total: int, most: int) -> int:
+    """The size of about equal parts of at most `most`."""
+    return math.ceil(total / math.ceil(total / most)) if total else 1
+
+
+def _parts(total: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, total)) for start in range(0, total, size))
