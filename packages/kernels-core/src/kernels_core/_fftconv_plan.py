@@ -105,14 +105,14 @@ def plan_axis(signal: int, taps: int, padding: str) -> AxisPlan:
         taps = min(taps, signal)
     centre = kernel_centre(taps, padding)
     if padding == "circular":
-        if signal <= LONGEST_ODD or _largest_prime(signal) <= 13:
+        if _largest_prime(signal) < SLOW_PRIME:
             return AxisPlan(signal, taps, centre, signal)
         return AxisPlan(signal, taps, centre, fast_length(2 * signal - 1), periodic=True)
     return AxisPlan(signal, taps, centre, fast_length(signal + max(centre, taps - 1 - centre)))
 
 
-# Beyond this length a circular axis with a large prime factor is cheaper on a transform of twice the length.
-LONGEST_ODD = 64
+# A transform of a length with such a factor takes longer than one of twice the length.
+SLOW_PRIME = 31
 
 
 @functools.lru_cache(maxsize=1024)
@@ -137,19 +137,20 @@ def spectrum_shape(axes: tuple[AxisPlan, ...]) -> tuple[int, ...]:
     return last // 2 + 1, *reversed(others)
 
 
-# Bytes of one operand's spectra in a block: on a CPU what stays in its caches; longer transforms take more, because
-# torch.fft plans each call anew, at a cost that grows with the length and not with the rows.
-CPU_BYTES, CPU_BYTES_LONG, LONG = 2 << 20, 8 << 20, 1 << 17
+# Bytes of one operand's spectra in a block: on a CPU what stays in its caches. There torch.fft plans each call anew, at
+# a cost that grows with the length and not with the rows, so that long transforms take more bytes for some rows.
+CPU_BYTES, CPU_BYTES_LONG, CPU_ROWS = 2 << 20, 8 << 20, 16
 DEVICE_BYTES = 256 << 20
 
 
 def block_size(axes: tuple[AxisPlan, ...], samples: int, channels: int, real: int, on_cpu: bool) -> tuple[int, int]:
     """Samples and channels in a block, with `real` bytes per number; the channels do not depend on the samples."""
     spectrum = 2 * real * math.prod(spectrum_shape(axes))
-    cpu_bytes = CPU_BYTES if max(axis.length for axis in axes) < LONG else CPU_BYTES_LONG
-    rows = max(1, (cpu_bytes if on_cpu else DEVICE_BYTES) // spectrum)
-    channels_at_once = _part(channels, rows)
-    return _part(samples, max(1, rows // channels_at_once)), channels_at_once
+    rows_each = math.prod(axis.signal for axis in axes[:-1])
+    cpu_bytes = min(max(CPU_BYTES, CPU_ROWS * spectrum // rows_each), CPU_BYTES_LONG)
+    most = max(1, (cpu_bytes if on_cpu else DEVICE_BYTES) // spectrum)
+    channels_at_once = _part(channels, most)
+    return _part(samples, max(1, most // channels_at_once)), channels_at_once
 
 
 def blocks(total: tuple[int, int], size: tuple[int, int]) -> Iterator[Block]:
