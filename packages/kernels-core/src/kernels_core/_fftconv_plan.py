@@ -75,23 +75,15 @@ def kernel_centre(taps: int, padding: str) -> int:
 
 @functools.lru_cache(maxsize=1024)
 def fast_length(minimum: int) -> int:
-    """The smallest even length of at least `minimum` whose only prime factors are 2, 3 and 5.
+    """The smallest `2^a`, `3 2^a`, `5 2^a` or `9 2^a`, a >= 1, of at least `minimum`.
+
+    More odd factors are nearer to the minimum but, measured, slower than the next of these.
 
     Example:
         >>> [fast_length(n) for n in (1, 7, 97, 1021)]
-        [2, 8, 100, 1024]
+        [2, 8, 128, 1024]
     """
-    best = 1 << max(1, math.ceil(math.log2(max(minimum, 2))))
-    power5 = 1
-    while power5 < best:
-        power3 = power5
-        while power3 < best:
-            twos = max(1, math.ceil(math.log2(max(1.0, minimum / power3))))
-            if minimum <= power3 << twos < best:
-                best = power3 << twos
-            power3 *= 3
-        power5 *= 5
-    return best
+    return min(odd << max(1, (-(-minimum // odd) - 1).bit_length()) for odd in (1, 3, 5, 9))
 
 
 def plan_axis(signal: int, taps: int, padding: str) -> AxisPlan:
