@@ -56,7 +56,7 @@ def fftconv_nd(
         >>> fftconv_nd(torch.randn(2, 8, 50, 37), torch.randn(1, 8, 99, 37), padding=("causal", "circular")).shape
         torch.Size([2, 8, 50, 37])
     """
-    paddings = _check_operands(x, kernel, shortcut, padding, _check.flag("channels_last", channels_last))
+    paddings = check_operands(x, kernel, shortcut, padding, _check.flag("channels_last", channels_last))
     if shortcut is not None:
         kernel = with_shortcut(kernel, shortcut, paddings, channels_last, compute_dtype(x, kernel))
     return fftconv_checked(x, kernel, paddings, channels_last)
@@ -107,7 +107,7 @@ def with_shortcut(
     return flat.index_add(axis, index, tap.expand(flat.shape[0], *tap.shape)).view(kernel.shape)
 
 
-def _check_operands(
+def check_operands(
     x: Tensor, kernel: Tensor, shortcut: Tensor | None, padding: str | Sequence[str], channels_last: bool
 ) -> tuple[str, ...]:
     operands = {"x": x, "kernel": kernel} | ({} if shortcut is None else {"shortcut": shortcut})
