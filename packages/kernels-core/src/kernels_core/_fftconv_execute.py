@@ -7,6 +7,7 @@ the copy that brings it there also pads or crops, converts dtype and layout, and
 So the axes of spectra are in reverse order: `[B, C, *reversed(F)]`.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -136,7 +137,7 @@ class _Transform:
             self._padded[axis] = block.new_zeros(rows, *block.shape[2:-1], length, dtype=dtype)
         padded = self._padded[axis][:rows].view(*block.shape[:-1], length)
         for source, to, size in pieces:
-            padded.narrow(-1, to, size).copy_(block.narrow(-1, source, size))
+            _copy(block.narrow(-1, source, size), padded.narrow(-1, to, size))
         return padded
 
     def _crop(self, signal: Tensor, target: Tensor, axis: int) -> None:
@@ -149,7 +150,23 @@ class _Transform:
             target.copy_(folded)
             return
         for source, to, size in pieces:
-            target.narrow(-1, source, size).copy_(signal.narrow(-1, to, size))
+            _copy(signal.narrow(-1, to, size), target.narrow(-1, source, size))
+
+
+# Positions of a channels-last tensor that are read or written together, so that what is between stays in the cache.
+TILE = 256
+
+
+def _copy(source: Tensor, target: Tensor) -> None:
+    """Copy `[b, c, *sizes]`; between channels-first and channels-last on a CPU, tile by tile."""
+    positions, channels_last = math.prod(source.shape[2:]), 1 in (source.stride(1), target.stride(1))
+    if not channels_last or source.device.type != "cpu" or source.shape[1] == 1 or positions <= TILE:
+        target.copy_(source)
+        return
+    step = max(1, TILE * source.shape[2] // positions)
+    for start in range(0, source.shape[2], step):
+        tile = source[:, :, start : start + step]
+        target[:, :, start : start + step].copy_(tile.contiguous() if target.stride(1) == 1 else tile)
 
 
 class _KernelSpectra:

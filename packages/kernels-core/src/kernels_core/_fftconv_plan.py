@@ -129,18 +129,18 @@ def spectrum_shape(axes: tuple[AxisPlan, ...]) -> tuple[int, ...]:
     return last // 2 + 1, *reversed(others)
 
 
-# Bytes of one operand's spectra in a block: on a CPU what stays in its caches. There torch.fft plans each call anew, at
-# a cost that grows with the length and not with the rows, so that long transforms take more bytes for some rows.
+# Bytes of one operand's padded samples in a block, and about of its spectra: on a CPU what stays in its caches. There
+# torch.fft plans each call anew, at a cost that does not grow with the rows, so that long ones take more for some rows.
 CPU_BYTES, CPU_BYTES_LONG, CPU_ROWS = 2 << 20, 8 << 20, 16
 DEVICE_BYTES = 256 << 20
 
 
 def block_size(axes: tuple[AxisPlan, ...], samples: int, channels: int, real: int, on_cpu: bool) -> tuple[int, int]:
     """Samples and channels in a block, with `real` bytes per number; the channels do not depend on the samples."""
-    spectrum = 2 * real * math.prod(spectrum_shape(axes))
+    padded = real * math.prod(axis.length for axis in axes)
     rows_each = math.prod(axis.signal for axis in axes[:-1])
-    cpu_bytes = min(max(CPU_BYTES, CPU_ROWS * spectrum // rows_each), CPU_BYTES_LONG)
-    most = max(1, (cpu_bytes if on_cpu else DEVICE_BYTES) // spectrum)
+    cpu_bytes = min(max(CPU_BYTES, CPU_ROWS * padded // rows_each), CPU_BYTES_LONG)
+    most = max(1, (cpu_bytes if on_cpu else DEVICE_BYTES) // padded)
     channels_at_once = _part(channels, most)
     return _part(samples, max(1, most // channels_at_once)), channels_at_once
 
