@@ -1,13 +1,14 @@
 """Derivatives of `fftconv_nd`: against direct convolution, finite differences and themselves."""
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from fftconv_cases import PADDINGS, Case, case_of, mixes, most_taps
-from kernels_core import fftconv_nd
+from kernels_core import _fftconv_execute, _fftconv_plan, fftconv_nd
 from oracles import direct_convolution
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
@@ -136,3 +137,26 @@ def test_second_derivatives_by_finite_differences_of_first(mix: tuple[str, ...])
     step = 1e-5
     for second, ahead, behind in zip(exact, slope(step)[1], slope(-step)[1], strict=True):
         torch.testing.assert_close(second, (ahead - behind).detach() / (2 * step), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("rows", [0, 2, 6, 10])
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case((31,), (31,), ("circular",), batch=5, channels=7),
+        Case((6, 37), (12, 20), ("causal", "circular"), batch=3, channels=5, channels_last=True),
+        Case((4, 3, 5), (7, 5, 4), ("zero", "causal", "circular"), batch=5, channels=4, per_sample=True),
+        Case((40,), (9,), ("zero",), batch=4, channels=6, per_sample=True, channels_last=True),
+    ],
+    ids=str,
+)
+def test_blocks_and_tiles_of_any_size(case: Case, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    padded = 8 * math.prod(axis.length for axis in _fftconv_plan.plan_axes(case.signal, case.taps, case.paddings))
+    monkeypatch.setattr(_fftconv_plan, "CPU_BYTES_LONG", rows * padded)
+    monkeypatch.setattr(_fftconv_plan, "CPU_BYTES", rows * padded)
+    monkeypatch.setattr(_fftconv_execute, "TILE", max(1, rows))
+    operands, cotangent = case.operands(F64), case.operands(F64, seed=1)[0]
+    options = {"paddings": case.paddings, "channels_last": case.channels_last}
+    torch.testing.assert_close(fftconv_nd(*operands, **case.options), direct_convolution(*operands, **options))
+    ours = gradients_of(fftconv_nd, operands, cotangent, **case.options)
+    torch.testing.assert_close(ours, gradients_of(direct_convolution, operands, cotangent, **options))

@@ -4,6 +4,9 @@ import itertools
 import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -407,3 +410,20 @@ def test_calls_from_many_threads() -> None:
 def test_compiled_transforms_are_refused_where_they_would_be_wrong() -> None:
     with pytest.raises(Exception, match=r"torch >= 2\.15"):
         compiled(grad(energy(CASES[0])))(*CASES[0].operands(F32))
+
+
+def test_the_first_calls_import_no_compiler() -> None:
+    code = """
+        import sys
+        import torch
+        from kernels_core import fftconv_nd
+
+        x, kernel = torch.randn(1, 2, 6, requires_grad=True), torch.randn(1, 2, 3, requires_grad=True)
+        before = set(sys.modules)
+        fftconv_nd(x, kernel, torch.ones(2)).sum().backward()
+        assert not before & {"sympy", "torch._dynamo"}
+        print(*sorted(set(sys.modules) - before))
+    """
+    result = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert len(result.stdout.split()) < 50
+    assert not {"sympy", "torch._dynamo"} & set(result.stdout.split())

@@ -4,6 +4,7 @@ from ._ckconv import CKConvND
 from ._coordinates import axis_coordinates, coordinate_grid
 from ._embedding import SIRENPositionalEmbeddingND, siren_bound
 from ._fftconv import fftconv_nd
+from ._fftconv_explain import explain
 from ._lazy import LazyConfig, instantiate
 from ._learnable_omega import (
     BlockDiagonalLearnableOmegaSIRENKernelND,
@@ -32,6 +33,7 @@ __all__ = [
     # the layer and the convolution under it
     "CKConvND",
     "fftconv_nd",
+    "explain",
     # kernels as functions of position
     "SIRENKernelND",
     "MultiOmegaSIRENKernelND",

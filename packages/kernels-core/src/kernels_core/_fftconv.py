@@ -56,7 +56,7 @@ def fftconv_nd(
         >>> fftconv_nd(torch.randn(2, 8, 50, 37), torch.randn(1, 8, 99, 37), padding=("causal", "circular")).shape
         torch.Size([2, 8, 50, 37])
     """
-    paddings = _check_operands(x, kernel, shortcut, padding, _check.flag("channels_last", channels_last))
+    paddings = check_operands(x, kernel, shortcut, padding, _check.flag("channels_last", channels_last))
     if shortcut is not None:
         kernel = with_shortcut(kernel, shortcut, paddings, channels_last, compute_dtype(x, kernel))
     return fftconv_checked(x, kernel, paddings, channels_last)
@@ -95,19 +95,19 @@ def with_shortcut(
     kernel: Tensor, shortcut: Tensor, paddings: tuple[str, ...], channels_last: bool, dtype: torch.dtype
 ) -> Tensor:
     """`kernel` with the shortcut added to its tap of lag 0: the same operator, one pass over `x` less."""
-    if shortcut.shape[0] == 0:  # not every torch pads a tensor without elements
-        return kernel.to(dtype) + shortcut.to(dtype).sum()
     sizes = kernel.shape[1:-1] if channels_last else kernel.shape[2:]
-    widths = []
-    for taps, padding in zip(reversed(sizes), reversed(paddings), strict=True):
-        centre = kernel_centre(taps, padding)
-        widths += [centre, taps - 1 - centre]
-    ones = [1] * len(paddings)
-    tap = shortcut.to(dtype).view(1, *ones, -1) if channels_last else shortcut.to(dtype).view(1, -1, *ones)
-    return kernel.to(dtype) + torch.nn.functional.pad(tap, [0, 0, *widths] if channels_last else widths)
+    lag_0 = 0
+    for taps, padding in zip(sizes, paddings, strict=True):
+        lag_0 = lag_0 * taps + kernel_centre(taps, padding)
+    # Not by padding the shortcut to the kernel's size: filling and adding that is two more passes over memory.
+    axis = 1 if channels_last else 2
+    flat = kernel.to(dtype).flatten(axis, axis + len(sizes) - 1)
+    index = torch.full((1,), lag_0, dtype=torch.int64, device=kernel.device)
+    tap = shortcut.to(dtype).unsqueeze(0 if channels_last else 1)
+    return flat.index_add(axis, index, tap.expand(flat.shape[0], *tap.shape)).view(kernel.shape)
 
 
-def _check_operands(
+def check_operands(
     x: Tensor, kernel: Tensor, shortcut: Tensor | None, padding: str | Sequence[str], channels_last: bool
 ) -> tuple[str, ...]:
     operands = {"x": x, "kernel": kernel} | ({} if shortcut is None else {"shortcut": shortcut})

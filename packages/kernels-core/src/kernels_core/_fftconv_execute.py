@@ -1,15 +1,19 @@
 """Carry out a planned FFT convolution, and the two products of its backward, with `torch.fft`.
 
 Everything here is an ordinary function of real tensors with known sizes; gradients, tracing and batching rules are
-`_fftconv_operators`' business. Spectra are channels-first.
+`_fftconv_operators`' business. The work goes block by block over samples and channels, so that temporaries are small
+and their memory is used again. Within a block one axis is transformed after another, each as the last one in memory:
+the copy that brings it there also pads or crops, converts dtype and layout, and spares transforms of rows of zeros.
+So the axes of spectra are in reverse order: `[B, C, *reversed(F)]`.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from ._fftconv_plan import AxisPlan, plan_axes
+from ._fftconv_plan import AxisPlan, Block, Piece, block_size, blocks, plan_axes, spectrum_shape
 
 
 def compute_dtype(x: Tensor, kernel: Tensor) -> torch.dtype:
@@ -19,34 +23,28 @@ def compute_dtype(x: Tensor, kernel: Tensor) -> torch.dtype:
 
 def convolve(x: Tensor, kernel: Tensor, paddings: tuple[str, ...], channels_last: bool) -> Tensor:
     """`y = kernel * x`, contiguous, in `x`'s layout and dtype."""
-    sizes = _spatial(x, channels_last), _spatial(kernel, channels_last)
-    if x.numel() == 0:
-        return x.new_zeros(x.shape)
-    spectrum = kernel_spectrum(kernel, sizes[0], paddings, channels_last, compute_dtype(x, kernel))
-    return convolve_spectrum(x, spectrum, plan_axes(*sizes, paddings), channels_last)
+    axes = plan_axes(_spatial(x, channels_last), _spatial(kernel, channels_last), paddings)
+    dtype = compute_dtype(x, kernel)
+    return _convolve(x, _KernelSpectra(_taps(kernel, axes, channels_last), axes, dtype), axes, channels_last, dtype)
 
 
 def kernel_spectrum(
     kernel: Tensor, signal: tuple[int, ...], paddings: tuple[str, ...], channels_last: bool, dtype: torch.dtype
 ) -> Tensor:
-    """The transform `[1|B, C, *F]` of the kernel placed with its centre at index 0."""
-    plan = plan_axes(signal, _spatial(kernel, channels_last), paddings)
-    dims = _dims(plan)
-    kernel = _channels_first(kernel, channels_last).to(dtype)
-    for dim, axis in zip(dims, plan, strict=True):
-        kernel = kernel.narrow(dim, 0, axis.taps)
-    padded = kernel.new_zeros(*kernel.shape[:2], *(axis.length for axis in plan))
-    padded[_corner(axis.taps for axis in plan)] = kernel
-    # Rolling moves whole samples, where a phase ramp on the spectrum would round every one of them.
-    return torch.fft.rfftn(padded.roll([-axis.centre for axis in plan], dims), dim=dims)
+    """The spectrum of a whole kernel for signals of one size, placed with its centre at index 0."""
+    axes = plan_axes(signal, _spatial(kernel, channels_last), paddings)
+    taps = _taps(kernel, axes, channels_last)
+    spectra = _KernelSpectra(taps, axes, dtype)
+    result = taps.new_empty(*taps.shape[:2], *spectrum_shape(axes), dtype=dtype.to_complex())
+    for block in _blocks(taps, axes, dtype):  # those of `convolve`: the same calls, so the same bits
+        result[block] = spectra.of(block)
+    return result
 
 
-def convolve_spectrum(x: Tensor, spectrum: Tensor, plan: Sequence[AxisPlan], channels_last: bool) -> Tensor:
+def convolve_spectrum(x: Tensor, spectrum: Tensor, axes: tuple[AxisPlan, ...], channels_last: bool) -> Tensor:
     """`convolve` with the kernel's spectrum at hand."""
-    if x.numel() == 0:
-        return x.new_zeros(x.shape)
-    product = _transform(x, plan, channels_last, _real_dtype(spectrum)).mul_(spectrum)
-    return _restore(_inverse(product, plan, [axis.signal for axis in plan]), channels_last, x.dtype)
+    dtype = torch.float64 if spectrum.dtype == torch.complex128 else torch.float32
+    return _convolve(x, _KnownSpectra(spectrum), axes, channels_last, dtype)
 
 
 def gradients(
@@ -59,68 +57,170 @@ def gradients(
     need_kernel: bool,
 ) -> tuple[Tensor, Tensor]:
     """The adjoints of `convolve` applied to `grad`: in `x` and in `kernel`; an unneeded one is an empty tensor."""
-    sizes = _spatial(grad, channels_last), _spatial(kernel, channels_last)
-    plan = plan_axes(*sizes, paddings)
+    axes = plan_axes(_spatial(grad, channels_last), _spatial(kernel, channels_last), paddings)
     dtype = compute_dtype(x, kernel)
     grad_x = x.new_zeros(x.shape if need_x else 0)
     grad_kernel = kernel.new_zeros(kernel.shape if need_kernel else 0)
     if grad.numel() == 0:
         return grad_x, grad_kernel
-    spectrum = _transform(grad, plan, channels_last, dtype)
-    if need_kernel:
-        product = _correlate(_transform(x, plan, channels_last, dtype), spectrum)
-        if kernel.shape[0] == 1:
-            product = product.sum(0, keepdim=True)
-        lags = _inverse(product, plan, [axis.length for axis in plan])
-        lags = lags.roll([axis.centre for axis in plan], _dims(plan))
-        taps = _corner(axis.taps for axis in plan)
-        _channels_first(grad_kernel, channels_last)[taps] = lags[taps].to(grad_kernel.dtype)
-    if need_x:
-        product = _correlate(kernel_spectrum(kernel, sizes[0], paddings, channels_last, dtype), spectrum)
-        signal = [axis.signal for axis in plan]
-        grad_x = _restore(_inverse(product, plan, signal), channels_last, x.dtype)
+    signals = _Transform(axes, [axis.signal_pieces for axis in axes], dtype)
+    kernels = _KernelSpectra(_taps(kernel, axes, channels_last), axes, dtype, conjugate=True)
+    grad, x = _channels_first(grad, channels_last), _channels_first(x, channels_last)
+    to_x = _channels_first(grad_x, channels_last) if need_x else None
+    to_kernel = _taps(grad_kernel, axes, channels_last) if need_kernel else None
+    sums: Tensor | None = None
+    for block in _blocks(grad, axes, dtype):
+        spectrum = signals.forward(grad[block])
+        if to_kernel is not None:
+            product = _conjugate(signals.forward(x[block])).mul_(spectrum)
+            if kernel.shape[0] == 1:
+                product = product.sum(0, keepdim=True) if product.shape[0] > 1 else product
+                sums = product if block.samples.start == 0 else sums.add_(product)  # type: ignore[union-attr]
+                product = sums
+            if kernel.shape[0] > 1 or block.samples.stop == grad.shape[0]:
+                kernels.transform.inverse(product, _of(to_kernel, block))
+        if to_x is not None:
+            signals.inverse(spectrum.mul_(kernels.of(block)), to_x[block])
     return grad_x, grad_kernel
+
+
+def _convolve(
+    x: Tensor,
+    spectra: "_KernelSpectra | _KnownSpectra",
+    axes: tuple[AxisPlan, ...],
+    channels_last: bool,
+    dtype: torch.dtype,
+) -> Tensor:
+    y = torch.empty_like(x, memory_format=torch.contiguous_format)
+    source, target = _channels_first(x, channels_last), _channels_first(y, channels_last)
+    signals = _Transform(axes, [axis.signal_pieces for axis in axes], dtype)
+    for block in _blocks(source, axes, dtype):
+        signals.inverse(signals.forward(source[block]).mul_(spectra.of(block)), target[block])
+    return y
+
+
+class _Transform:
+    """Transforms of one operand, block after block; the zeros of the padded buffers are written once."""
+
+    def __init__(self, axes: tuple[AxisPlan, ...], pieces: Sequence[Sequence[Piece]], dtype: torch.dtype) -> None:
+        self.axes, self.pieces, self.dtype = axes, pieces, dtype
+        self._padded: dict[int, Tensor] = {}
+
+    def forward(self, block: Tensor) -> Tensor:
+        """The spectrum of `[b, c, *sizes]`."""
+        for axis in reversed(range(len(self.axes))):
+            is_real = axis == len(self.axes) - 1
+            block = self._pad(block.movedim(2 + axis, -1), axis, self.dtype if is_real else block.dtype)
+            block = torch.fft.rfft(block) if is_real else torch.fft.fft(block)
+        return block
+
+    def inverse(self, spectrum: Tensor, target: Tensor) -> None:
+        """Write what the inverse transform has at this operand's places to `target [b, c, *sizes]`."""
+        for axis, plan in enumerate(self.axes):
+            if axis == len(self.axes) - 1:
+                self._crop(torch.fft.irfft(spectrum, plan.length), target, axis)
+            else:
+                spectrum = torch.fft.ifft(spectrum)
+                kept = spectrum.new_empty(
+                    *spectrum.shape[: 2 + axis], target.shape[2 + axis], *spectrum.shape[2 + axis : -1]
+                )
+                self._crop(spectrum, kept, axis)
+                spectrum = kept
+
+    def _pad(self, block: Tensor, axis: int, dtype: torch.dtype) -> Tensor:
+        """`block`, whose last axis is this one, with its pieces in place; contiguous."""
+        length, pieces = self.axes[axis].length, self.pieces[axis]
+        if block.shape[-1] == length and pieces == (Piece(0, 0, length),):
+            return block.to(dtype).contiguous()
+        rows = block.shape[0] * block.shape[1]
+        if axis not in self._padded or self._padded[axis].shape[0] < rows:
+            self._padded[axis] = block.new_zeros(rows, *block.shape[2:-1], length, dtype=dtype)
+        padded = self._padded[axis][:rows].view(*block.shape[:-1], length)
+        for source, to, size in pieces:
+            _copy(block.narrow(-1, source, size), padded.narrow(-1, to, size))
+        return padded
+
+    def _crop(self, signal: Tensor, target: Tensor, axis: int) -> None:
+        """Gather the pieces of `signal`'s last axis in this axis of `target`."""
+        target, pieces = target.movedim(2 + axis, -1), self.pieces[axis]
+        if self.axes[axis].periodic and len(pieces) > 1:
+            folded = signal.new_zeros(target.shape)
+            for source, to, size in pieces:
+                folded.narrow(-1, source, size).add_(signal.narrow(-1, to, size))
+            target.copy_(folded)
+            return
+        for source, to, size in pieces:
+            _copy(signal.narrow(-1, to, size), target.narrow(-1, source, size))
+
+
+# Positions of a channels-last tensor that are read or written together, so that what is between stays in the cache.
+TILE = 256
+
+
+def _copy(source: Tensor, target: Tensor) -> None:
+    """Copy `[b, c, *sizes]`; between channels-first and channels-last on a CPU, tile by tile."""
+    positions, channels_last = math.prod(source.shape[2:]), 1 in (source.stride(1), target.stride(1))
+    if not channels_last or source.device.type != "cpu" or source.shape[1] == 1 or positions <= TILE:
+        target.copy_(source)
+        return
+    step = max(1, TILE * source.shape[2] // positions)
+    for start in range(0, source.shape[2], step):
+        tile = source[:, :, start : start + step]
+        target[:, :, start : start + step].copy_(tile.contiguous() if target.stride(1) == 1 else tile)
+
+
+class _KernelSpectra:
+    """The spectra of a kernel's blocks; a shared kernel's is computed once for all samples."""
+
+    def __init__(self, taps: Tensor, axes: tuple[AxisPlan, ...], dtype: torch.dtype, conjugate: bool = False) -> None:
+        self.taps, self.conjugate = taps, conjugate
+        self.transform = _Transform(axes, [axis.kernel_pieces for axis in axes], dtype)
+        self._last: tuple[slice, Tensor] | None = None
+
+    def of(self, block: Block) -> Tensor:
+        if self.taps.shape[0] > 1 or self._last is None or self._last[0] != block.channels:
+            spectrum = self.transform.forward(_of(self.taps, block))
+            self._last = block.channels, _conjugate(spectrum) if self.conjugate else spectrum
+        return self._last[1]
+
+
+class _KnownSpectra:
+    """The same of a spectrum at hand."""
+
+    def __init__(self, spectrum: Tensor) -> None:
+        self.spectrum = spectrum
+
+    def of(self, block: Block) -> Tensor:
+        return _of(self.spectrum, block)
+
+
+def _conjugate(spectrum: Tensor) -> Tensor:
+    # Not lazily: the bit for it is lost in operators called by AOTAutograd's graphs.
+    return spectrum.conj_physical_()
+
+
+def _blocks(tensor: Tensor, axes: tuple[AxisPlan, ...], dtype: torch.dtype) -> Iterator[Block]:
+    """The blocks of a channels-first tensor."""
+    total = (tensor.shape[0], tensor.shape[1])
+    return blocks(total, block_size(axes, *total, dtype.itemsize, tensor.device.type == "cpu"))
+
+
+def _of(kernel: Tensor, block: Block) -> Tensor:
+    """A block of a kernel or its spectrum, which may be shared by all samples."""
+    return kernel[block] if kernel.shape[0] > 1 else kernel[:, block.channels]
 
 
 def _spatial(tensor: Tensor, channels_last: bool) -> tuple[int, ...]:
     return tuple(tensor.shape[1:-1] if channels_last else tensor.shape[2:])
 
 
-def _corner(sizes: Iterable[int]) -> tuple[slice, ...]:
-    """The index of the first `sizes` samples of the spatial axes of a channels-first tensor."""
-    return slice(None), slice(None), *(slice(size) for size in sizes)
-
-
-def _dims(plan: Sequence[AxisPlan]) -> tuple[int, ...]:
-    return tuple(range(2, 2 + len(plan)))
-
-
-def _real_dtype(spectrum: Tensor) -> torch.dtype:
-    return torch.float64 if spectrum.dtype == torch.complex128 else torch.float32
-
-
 def _channels_first(tensor: Tensor, channels_last: bool) -> Tensor:
     return tensor.movedim(-1, 1) if channels_last else tensor
 
 
-def _transform(signal: Tensor, plan: Sequence[AxisPlan], channels_last: bool, dtype: torch.dtype) -> Tensor:
-    # Contiguous, because some builds of torch cannot transform expanded tensors.
-    signal = _channels_first(signal, channels_last).to(dtype).contiguous()
-    return torch.fft.rfftn(signal, s=[axis.length for axis in plan], dim=_dims(plan))
-
-
-def _correlate(conjugated: Tensor, spectrum: Tensor) -> Tensor:
-    """`conj(conjugated) * spectrum`; the lazy conjugate bit is lost in operators called by AOTAutograd's graphs."""
-    return torch.mul(conjugated.conj_physical_(), spectrum)
-
-
-def _inverse(spectrum: Tensor, plan: Sequence[AxisPlan], keep: Sequence[int]) -> Tensor:
-    signal = torch.fft.irfftn(spectrum, s=[axis.length for axis in plan], dim=_dims(plan))
-    return signal[_corner(keep)]
-
-
-def _restore(signal: Tensor, channels_last: bool, dtype: torch.dtype) -> Tensor:
-    if channels_last:
-        signal = signal.movedim(1, -1)
-    # Contiguous, as the fake implementation promises, and free of the padding that a view would keep alive.
-    return signal.to(dtype).contiguous()
+def _taps(kernel: Tensor, axes: tuple[AxisPlan, ...], channels_last: bool) -> Tensor:
+    """The taps that count, channels-first; causal axes leave out lags longer than the signal."""
+    kernel = _channels_first(kernel, channels_last)
+    for axis, plan in enumerate(axes):
+        kernel = kernel.narrow(2 + axis, 0, plan.taps)
+    return kernel

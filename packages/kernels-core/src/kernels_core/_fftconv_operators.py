@@ -8,6 +8,9 @@ The autograd formula of a `torch.library` operator cannot run under `torch.func.
 the same formulas are called through a `torch.autograd.Function` around the operator.
 """
 
+import functools
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,30 +18,58 @@ from torch import Tensor
 
 from . import _fftconv_execute as execute
 
-# Custom operators take no lists of strings: paddings travel as one comma-separated string.
+_Function = Callable[..., Any]
+
+# Defined by hand, because the first call of a `torch.library.custom_op` imports the compiler, which takes seconds.
+# Operators take no lists of strings: paddings travel as one comma-separated string.
+_LIBRARY = torch.library.Library("kernels_core", "FRAGMENT")
+_LIBRARY.define(
+    "fftconv(Tensor x, Tensor kernel, str padding, bool channels_last) -> Tensor",
+    tags=(torch.Tag.pt2_compliant_tag,),
+)
+_LIBRARY.define(
+    "fftconv_backward(Tensor grad, Tensor x, Tensor kernel, str padding, bool channels_last, bool need_x, "
+    "bool need_kernel) -> (Tensor, Tensor)",
+    tags=(torch.Tag.pt2_compliant_tag,),
+)
+fftconv = torch.ops.kernels_core.fftconv.default
+fftconv_backward = torch.ops.kernels_core.fftconv_backward.default
 
 
-@torch.library.custom_op("kernels_core::fftconv", mutates_args=())
-def fftconv(x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> Tensor:
+def _implements(name: str) -> Callable[[_Function], _Function]:
+    """Make a function what an operator does on every device, opaque to Dynamo where that was imported."""
+
+    def register(function: _Function) -> _Function:
+        disabled = functools.cache(lambda: torch.compiler.disable(function))
+
+        def run(*args: Any) -> Any:
+            return disabled()(*args) if "torch._dynamo" in sys.modules else function(*args)
+
+        _LIBRARY.impl(name, run, "CompositeExplicitAutograd")
+        return function
+
+    return register
+
+
+@_implements("fftconv")
+def _fftconv(x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> Tensor:
     """`A(x, kernel)`."""
     return execute.convolve(x, kernel, tuple(padding.split(",")), channels_last)
 
 
-@torch.library.custom_op("kernels_core::fftconv_backward", mutates_args=())
-def fftconv_backward(
+@_implements("fftconv_backward")
+def _fftconv_backward(
     grad: Tensor, x: Tensor, kernel: Tensor, padding: str, channels_last: bool, need_x: bool, need_kernel: bool
 ) -> tuple[Tensor, Tensor]:
     """`(B(grad, kernel), C(grad, x))`; an output that is not needed is empty."""
     return execute.gradients(grad, x, kernel, tuple(padding.split(",")), channels_last, need_x, need_kernel)
 
 
-@fftconv.register_fake
-def _(x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> Tensor:
+def _fake(x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> Tensor:
     return x.new_empty(x.shape)
 
 
-@fftconv_backward.register_fake
-def _(
+def _fake_backward(
     grad: Tensor, x: Tensor, kernel: Tensor, padding: str, channels_last: bool, need_x: bool, need_kernel: bool
 ) -> tuple[Tensor, Tensor]:
     return x.new_empty(x.shape if need_x else 0), kernel.new_empty(kernel.shape if need_kernel else 0)
@@ -78,10 +109,6 @@ def _differentiate_backward(ctx: Any, v: Tensor, w: Tensor) -> tuple[Tensor | No
         v, w = v if ctx.has_x else x, w if ctx.has_kernel else kernel
         grads = differentiable_fftconv_backward(grad, v, w, *layout, need_x, need_kernel)
     return grad_grad, grads[0] if need_x else None, grads[1] if need_kernel else None, None, None, None, None
-
-
-fftconv.register_autograd(_differentiate, setup_context=_save)
-fftconv_backward.register_autograd(_differentiate_backward, setup_context=_save_backward)
 
 
 # Up to torch 2.14, Dynamo may ignore the backward of a function under torch.func.grad: wrong gradients, no error.
@@ -139,8 +166,7 @@ def _unfold(tensor: Tensor, size: int, channels_last: bool) -> Tensor:
     return tensor.unflatten(1, (size, -1)).movedim(1, 0)
 
 
-@fftconv.register_vmap
-def _(info: Any, in_dims: Any, x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> tuple[Tensor, int]:
+def _vmap(info: Any, in_dims: Any, x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> tuple[Tensor, int]:
     size = info.batch_size
     if in_dims[1] is None and kernel.shape[0] == 1:  # a shared kernel is transformed once, not once per vmapped sample
         x = x.movedim(in_dims[0], 0)
@@ -149,8 +175,7 @@ def _(info: Any, in_dims: Any, x: Tensor, kernel: Tensor, padding: str, channels
     return _unfold(fftconv(x, kernel, padding, channels_last), size, channels_last), 0
 
 
-@fftconv_backward.register_vmap
-def _(
+def _vmap_backward(
     info: Any,
     in_dims: Any,
     grad: Tensor,
@@ -168,3 +193,13 @@ def _(
     needs = need_x, need_kernel
     unfolded = [_unfold(g, size, channels_last) if need else g for g, need in zip(grads, needs, strict=True)]
     return (unfolded[0], unfolded[1]), (0 if need_x else None, 0 if need_kernel else None)
+
+
+def _register(name: str, fake: _Function, backward: _Function, save: _Function, vmap: _Function) -> None:
+    torch.library.register_fake(name, fake, lib=_LIBRARY)
+    torch.library.register_autograd(name, backward, setup_context=save, lib=_LIBRARY)
+    torch.library.register_vmap(name, vmap, lib=_LIBRARY)
+
+
+_register("kernels_core::fftconv", _fake, _differentiate, _save, _vmap)
+_register("kernels_core::fftconv_backward", _fake_backward, _differentiate_backward, _save_backward, _vmap_backward)
