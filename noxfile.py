@@ -40,9 +40,10 @@ def pytest(session: nox.Session, *arguments: str) -> None:
     if "cuda" in arguments:
         session.run("python", "-m", "pytest", *arguments, *session.posargs)
         return
-    # Threads of several processes on the same cores would wait for each other.
     workers = ["-n", "auto", "--dist", "loadfile"]
-    session.run("python", "-m", "pytest", *workers, *arguments, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    # Threads of several processes on the same cores would wait for each other; JAX compiles longer than tests compute.
+    env = {"OMP_NUM_THREADS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    session.run("python", "-m", "pytest", *workers, *arguments, *session.posargs, env=env)
 
 
 def run_tests(session: nox.Session, package: str, *options: str) -> None:
