@@ -171,6 +171,9 @@ def build(session: nox.Session) -> None:
             install = ["uv", "pip", "install", "-q", "--python", python, "--exclude-newer", exclude_newer()]
             session.run(*install, f"{wheel}", external=True)
             session.run("uv", "pip", "check", "--python", python, external=True)
+            session.run(python, "-I", "-c", f"import kernels_{package}", external=True)
+            if package == "jax":  # its examples show what one of its extras is for
+                session.run(*install, f"kernels-jax[safetensors] @ {wheel.as_uri()}", external=True)
             examples = [f"{ROOT / 'tools/run_examples.py'}", f"{ROOT}/packages/kernels-{package}/README.md"]
             docstrings = [] if package == "bench" else ["--docstrings"]  # a command has no examples in docstrings
             session.run(python, "-I", *examples, f"kernels_{package}", *docstrings, external=True)
