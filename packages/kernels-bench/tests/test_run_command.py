@@ -14,8 +14,8 @@ from kernels_bench.run import SUITES, _allocator, _run, main
 from kernels_bench.run._case import OURS, Case
 from kernels_bench.run._cases import cases_of
 from kernels_bench.run._clock import Effort
+from kernels_bench.run._compare import SCHEMA
 from kernels_bench.run._memory import MemoryServer
-from kernels_bench.run._results import SCHEMA
 from kernels_bench.run.peers import PEERS
 from typer.testing import CliRunner
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
-from cycler import cycler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Self
 
 import equinox as eqx
-from numpyro import distributions as dist
 
 from . import _check
 from ._kernel_types import Grid, Kernel, KernelLast, Operand, Positions
+from ._linear import draw_array
 from ._pyrox import PyroxModule, pyrox_method
 from ._siren_kernel import SIRENKernelND, siren_bound
 
@@ -98,21 +98,12 @@ class BayesianSIRENKernelND(PyroxModule):
         """`linear` with its weight and bias drawn from `Normal(0, prior_std * bound / sqrt(3))`."""
         assert linear.weight is not None
         std = self.prior_std * bound / math.sqrt(3)
-        weight = self._site(f"{name}.weight", linear.weight.shape, std)
-        bias = None if linear.bias is None else self._site(f"{name}.bias", linear.bias.shape, std)
+        weight = draw_array(self, f"{name}.weight", linear.weight.shape, std)
+        bias = None if linear.bias is None else draw_array(self, f"{name}.bias", linear.bias.shape, std)
         drawn: eqx.nn.Linear = eqx.tree_at(
             lambda layer: (layer.weight, layer.bias), linear, (weight, bias), is_leaf=lambda leaf: leaf is None
         )
         return drawn
-
-    def _site(self, name: str, shape: tuple[int, ...], std: float) -> Operand:
-        value: Operand = self.pyrox_sample(name, dist.Normal(0.0, std).expand(shape).to_event(len(shape)))
-        if value.shape != shape:
-            raise ValueError(
-                f"the site '{self.pyrox_scope}.{name}' must have shape {shape}, got {value.shape}: inside a "
-                "numpyro.plate a kernel would have weights for each member; call it outside of the plate"
-            )
-        return value
 
     @pyrox_method
     def evaluate(self, axes: Sequence[Positions], conditioning: Operand | None = None) -> Kernel:

@@ -49,18 +49,24 @@ def _without_weights(size_in: int, size_out: int) -> eqx.nn.Linear:
 def draw(
     module: PyroxModule, sites: tuple[str, str], sizes: tuple[int, int], prior_std: tuple[float, float]
 ) -> tuple[Array, Array]:
-    """`W (in, out)` and `b (out,)` of `module`, each a site with the prior `Normal(0, prior_std)`.
+    """`W (in, out)` and `b (out,)` of `module`, each a site with the prior `Normal(0, prior_std)`."""
+    weight, bias = (
+        draw_array(module, site, shape, std)
+        for site, shape, std in zip(sites, (sizes, sizes[1:]), prior_std, strict=True)
+    )
+    return weight, bias
+
+
+def draw_array(module: PyroxModule, site: str, shape: tuple[int, ...], prior_std: float) -> Array:
+    """An array of `module`, a site with the prior `Normal(0, prior_std)`.
 
     Raises:
-        ValueError: a plate around the call gives the sites a batch axis.
+        ValueError: a plate around the call gives the site a batch axis.
     """
-    drawn: list[Array] = []
-    for site, shape, std in zip(sites, (sizes, sizes[1:]), prior_std, strict=True):
-        value = module.pyrox_sample(site, dist.Normal(0.0, std).expand(shape).to_event(len(shape)))
-        if value.shape != shape:
-            raise ValueError(
-                f"the site '{module.pyrox_scope}.{site}' must have shape {shape}, got {value.shape}: inside a "
-                "numpyro.plate a layer would have weights for each member; call it outside of the plate"
-            )
-        drawn.append(value)
-    return drawn[0], drawn[1]
+    value: Array = module.pyrox_sample(site, dist.Normal(0.0, prior_std).expand(shape).to_event(len(shape)))
+    if value.shape != shape:
+        raise ValueError(
+            f"the site '{module.pyrox_scope}.{site}' must have shape {shape}, got {value.shape}: inside a "
+            "numpyro.plate a layer would have weights for each member; call it outside of the plate"
+        )
+    return value

@@ -1,8 +1,9 @@
 """The demo: real data, from training to a report, in one command."""
 
+import importlib
 import importlib.util
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +15,14 @@ from ._report import write_report
 from ._step import Kept, Outcome, Progress, Settings, Step
 
 
-def _classify(settings: Settings, progress: Progress, _: Kept) -> Outcome:
-    from ._classify_step import run
+def _step(module: str) -> Callable[[Settings, Progress, Kept], Outcome]:
+    """`run` of a module here, imported only then: it needs what an extra installs."""
 
-    return run(settings, progress)
+    def run(settings: Settings, progress: Progress, kept: Kept) -> Outcome:
+        outcome: Outcome = importlib.import_module(f".{module}", __name__).run(settings, progress, kept)
+        return outcome
 
-
-def _family(settings: Settings, progress: Progress, _: Kept) -> Outcome:
-    from ._family_step import run
-
-    return run(settings, progress)
-
-
-def _co2(settings: Settings, progress: Progress, _: Kept) -> Outcome:
-    from ._co2_step import run
-
-    return run(settings, progress)
-
-
-def _sunspots(settings: Settings, progress: Progress, _: Kept) -> Outcome:
-    from ._sunspots_step import run
-
-    return run(settings, progress)
-
-
-def _cross(_: Settings, progress: Progress, kept: Kept) -> Outcome:
-    from ._cross_step import run
-
-    return run(kept, progress)
+    return run
 
 
 STEPS: Sequence[Step] = (
@@ -54,7 +35,7 @@ STEPS: Sequence[Step] = (
         ),
         extra="torch",
         needs=("torch", "kernels_core", "kernels_film"),
-        run=_classify,
+        run=_step("_classify_step"),
     ),
     Step(
         title="A hundred digits in one network",
@@ -66,7 +47,7 @@ STEPS: Sequence[Step] = (
         ),
         extra="jax",
         needs=("jax", "kernels_jax", "optax"),
-        run=_family,
+        run=_step("_family_step"),
     ),
     Step(
         title="Carbon dioxide with its uncertainty",
@@ -78,7 +59,7 @@ STEPS: Sequence[Step] = (
         ),
         extra="jax",
         needs=("jax", "kernels_jax", "optax", "statsmodels"),
-        run=_co2,
+        run=_step("_co2_step"),
     ),
     Step(
         title="A kernel with its uncertainty",
@@ -89,7 +70,7 @@ STEPS: Sequence[Step] = (
         ),
         extra="jax",
         needs=("jax", "kernels_jax", "optax", "statsmodels"),
-        run=_sunspots,
+        run=_step("_sunspots_step"),
     ),
     Step(
         title="From PyTorch to JAX and back",
@@ -99,7 +80,7 @@ STEPS: Sequence[Step] = (
         ),
         extra="all",
         needs=("torch", "kernels_core", "kernels_film", "jax", "kernels_jax"),
-        run=_cross,
+        run=_step("_cross_step"),
     ),
 )
 

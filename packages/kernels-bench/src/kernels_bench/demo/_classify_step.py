@@ -11,14 +11,14 @@ from . import _classify_pictures as pictures
 from ._classifier import Classifier
 from ._digits import Digits, load
 from ._kernels import radial_spectrum, sampled_kernel, sampled_windows
-from ._step import Outcome, Progress, Settings
+from ._step import Kept, Outcome, Progress, Settings
 from ._training import History, predict, train
 
 NAMES = {"plain": "plain kernels", "film": "FiLM kernels"}
 FACTORS = (1, 2, 3)
 
 
-def run(settings: Settings, progress: Progress) -> Outcome:
+def run(settings: Settings, progress: Progress, _: Kept) -> Outcome:
     """Train the classifier with plain kernels and with kernels conditioned on registers, then upsample the test set."""
     digits = load()
     models, histories, windows = {}, {}, None

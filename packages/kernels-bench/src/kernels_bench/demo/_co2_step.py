@@ -5,13 +5,13 @@ import numpy as np
 from . import _co2_pictures as pictures
 from ._bayes import CHUNK, coverage, rmse
 from ._co2 import fit, load
-from ._step import Outcome, Progress, Settings
+from ._step import Kept, Outcome, Progress, Settings
 
 HELD_OUT = "held-out years"
 LEVELS = np.arange(0.1, 1.0, 0.1)
 
 
-def run(settings: Settings, progress: Progress) -> Outcome:
+def run(settings: Settings, progress: Progress, _: Kept) -> Outcome:
     """Fit by SVI what a fifth of the years does not tell, and count how often those fall into the intervals."""
     record = load()
     posterior = fit(record, CHUNK * settings.epochs, settings.seed, progress)

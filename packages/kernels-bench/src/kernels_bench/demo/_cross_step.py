@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from .._pictures import Picture, Theme, draw
 from ._digits import load
 from ._kernels import sampled_kernel
-from ._step import Kept, Outcome, Progress
+from ._step import Kept, Outcome, Progress, Settings
 
 FINER = 8
 
 
-def run(kept: Kept, progress: Progress) -> Outcome:
+def run(_: Settings, progress: Progress, kept: Kept) -> Outcome:
     """Every layer of the FiLM classifier: its kernels, its output, and its weights after the way there and back."""
     classifier = kept["film classifier"].eval()
     digits = load()

@@ -13,13 +13,13 @@ from . import _family_pictures as pictures
 from ._digits import Array as Images
 from ._digits import load
 from ._family import CHUNK, LATENT, Network, fit_family, fit_latents, networks, psnr, render
-from ._step import Outcome, Progress, Settings
+from ._step import Kept, Outcome, Progress, Settings
 
 NAMES = {"film": "ConditionedINR, FiLM", "hyper": "HyperSIREN"}
 PER_DIGIT, UNSEEN = 10, 50
 
 
-def run(settings: Settings, progress: Progress) -> Outcome:
+def run(settings: Settings, progress: Progress, _: Kept) -> Outcome:
     """Fit both networks to a hundred images, then find latents of images that they never saw."""
     digits = load()
     family = np.concatenate([digits.train_images[digits.train_labels == digit][:PER_DIGIT] for digit in range(10)])

@@ -4,11 +4,11 @@ import numpy as np
 
 from . import _sunspots_pictures as pictures
 from ._bayes import CHUNK, coverage, rmse
-from ._step import Outcome, Progress, Settings
+from ._step import Kept, Outcome, Progress, Settings
 from ._sunspots import LAGS, fit, load
 
 
-def run(settings: Settings, progress: Progress) -> Outcome:
+def run(settings: Settings, progress: Progress, _: Kept) -> Outcome:
     """Learn from the years before 1920 how the past foretells the next year, and see how the years after come out."""
     series = load()
     fitted = fit(series, CHUNK * settings.epochs, settings.seed, progress)

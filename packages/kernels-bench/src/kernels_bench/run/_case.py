@@ -1,6 +1,5 @@
 """What is compared: a case is data, a contest the functions that a suite makes of it."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,7 +115,3 @@ def _primes_above_5(length: int) -> list[int]:
         while length % prime == 0:
             length //= prime
     return [length] if length > 1 else []
-
-
-def volume(lengths: Sequence[int]) -> int:
-    return math.prod(lengths)

@@ -179,9 +179,7 @@ def _conditioners() -> list[Case]:
 
     cases = [
         hyper(1024, 64, 16, quick=True),
-        hyper(4096, 64, 4),
-        hyper(4096, 64, 64),
-        hyper(4096, 64, 256),
+        *(hyper(4096, 64, cond_dim) for cond_dim in (1, 4, 16, 64, 256)),
         hyper(16384, 32, 16),
         hyper(65536, 32, 8),
         hyper(65536, 16, 64),

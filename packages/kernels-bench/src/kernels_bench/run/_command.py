@@ -13,13 +13,13 @@ from typing import Any
 from .._output import prepare_folder, write_atomically
 from . import _allocator
 from ._case import OURS
+from ._compare import SCHEMA
 from ._machine import machine
 from ._markdown import markdown, scaling_tables, summary_table
 from ._options import parse
-from ._peers_found import peers_found
-from ._results import SCHEMA
 from ._rows import summary
 from ._run import NothingToRunError, Plan, choose, effort_for, limit_threads, run_plan, series_of
+from .peers import peers_found
 
 
 def main(arguments: Sequence[str], program: str = "kernels-bench run") -> int:

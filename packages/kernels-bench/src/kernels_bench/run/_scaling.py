@@ -1,10 +1,11 @@
 """How time and memory grow with length, and the kernel size below which direct convolution wins."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ._case import OURS, Case, volume
+from ._case import OURS, Case
 from ._statistics import Spread, crossover, fit_exponent
 
 Record = dict[str, Any]
@@ -67,7 +68,7 @@ def series(quick: bool) -> list[Series]:
 
 
 def _growing(title: str, cases: Sequence[Any]) -> Series:
-    return Series(title, "points N", [volume(case.signal) for case in cases], cases)
+    return Series(title, "points N", [math.prod(case.signal) for case in cases], cases)
 
 
 def scale(

@@ -6,6 +6,7 @@ common layout after it stops. What they need for a boundary that they lack is ti
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,3 +71,10 @@ PEERS = (
     Peer("scipy.signal", "_scipy_signal", ("scipy",), 'pip install "kernels-bench[peers]"', ("fftconv",)),
     Peer("plain JAX", "_plain_jax", ("jax",), 'pip install "kernels-bench[jax]"', ("conditioners",)),
 )
+
+
+def peers_found(suites: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Names of the peers of these suites that are installed, and how to install the others."""
+    wanted = [peer for peer in PEERS if set(peer.suites) & set(suites)]
+    found = [peer.name for peer in wanted if peer.installed]
+    return found, {peer.name: peer.install for peer in wanted if peer.name not in found}

@@ -1,12 +1,13 @@
 """`torch.nn.functional.convNd`: direct convolution, the better the shorter the kernel."""
 
+import math
 from collections.abc import Callable
 
 from torch import Tensor
 from torch.nn import functional
 
 from .. import _torch
-from .._case import Arrays, Contestant, volume
+from .._case import Arrays, Contestant
 from .._fftconv import ConvCase
 
 # More multiplications than this take seconds, and lose by more than an order of magnitude.
@@ -15,7 +16,7 @@ MOST_MULTIPLICATIONS = 1e9
 
 def fftconv(case: ConvCase, device: str) -> Contestant | None:
     """One boundary for all axes; kernels short enough to make sense."""
-    work = case.batch * case.channels * volume(case.signal) * volume(case.kernel) * (3 if case.training else 1)
+    work = case.batch * case.channels * math.prod(case.signal) * math.prod(case.kernel) * (3 if case.training else 1)
     if len(set(case.padding)) > 1 or work > MOST_MULTIPLICATIONS:
         return None
     return flipped(case, _convolve(case))

@@ -1,3 +1,0 @@
-"""The file of results."""
-
-SCHEMA = "kernels-bench/1"
