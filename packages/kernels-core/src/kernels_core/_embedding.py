@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from . import _check
 from ._coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
+from ._grid_affine import grid_affine
 from ._marks import MarkedModule, mark
 
 
@@ -36,20 +37,11 @@ def is_plain(linear: nn.Module) -> bool:
 
 
 def affine_of_axes(axes: Sequence[Tensor], linear: nn.Linear) -> Tensor:
-    """`W p + b` on the product grid of per-axis coordinates, `[rows, *sizes]`, in at least float32.
-
-    Sums of outer products instead of a matrix product: the grid is never built, partial sums over the first axes stay
-    small, and neither autocast nor TF32 rounds the coordinates.
-    """
+    """`linear` on the product grid of per-axis coordinates: `[rows, *sizes]`, at least float32, rows last in memory."""
     if not is_plain(linear):
         return at_least_float32(linear(coordinate_grid(axes)[0])).movedim(-1, 0)
-    weight, bias = at_least_float32(linear.weight), linear.bias
-    data_dim = len(axes)
-    total = weight.new_zeros(()) if bias is None else at_least_float32(bias).view(-1, *[1] * data_dim)
-    for axis, positions in enumerate(axes):
-        column = weight[:, axis].view(-1, *[1] * data_dim)
-        total = torch.addcmul(total, column, positions.view(-1, *[1] * (data_dim - 1 - axis)))
-    return total
+    bias = None if linear.bias is None else at_least_float32(linear.bias)
+    return grid_affine(axes, at_least_float32(linear.weight), bias).movedim(-1, 0)
 
 
 class PositionalEmbeddingND(MarkedModule):

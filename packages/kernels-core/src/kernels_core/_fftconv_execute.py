@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ._allocator import keep_freed_memory
 from ._fftconv_plan import AxisPlan, Block, Piece, block_size, blocks, plan_axes, spectrum_shape
 
 
@@ -59,8 +60,9 @@ def gradients(
     """The adjoints of `convolve` applied to `grad`: in `x` and in `kernel`; an unneeded one is an empty tensor."""
     axes = plan_axes(_spatial(grad, channels_last), _spatial(kernel, channels_last), paddings)
     dtype = compute_dtype(x, kernel)
-    grad_x = x.new_zeros(x.shape if need_x else 0)
-    grad_kernel = kernel.new_zeros(kernel.shape if need_kernel else 0)
+    # Like the operands in memory too, where what made them reads its gradients fastest.
+    grad_x = torch.zeros_like(x) if need_x else x.new_zeros(0)
+    grad_kernel = torch.zeros_like(kernel) if need_kernel else kernel.new_zeros(0)
     if grad.numel() == 0:
         return grad_x, grad_kernel
     signals = _Transform(axes, [axis.signal_pieces for axis in axes], dtype)
@@ -201,8 +203,10 @@ def _conjugate(spectrum: Tensor) -> Tensor:
 
 def _blocks(tensor: Tensor, axes: tuple[AxisPlan, ...], dtype: torch.dtype) -> Iterator[Block]:
     """The blocks of a channels-first tensor."""
-    total = (tensor.shape[0], tensor.shape[1])
-    return blocks(total, block_size(axes, *total, dtype.itemsize, tensor.device.type == "cpu"))
+    total, on_cpu = (tensor.shape[0], tensor.shape[1]), tensor.device.type == "cpu"
+    if on_cpu:
+        keep_freed_memory()
+    return blocks(total, block_size(axes, *total, dtype.itemsize, on_cpu))
 
 
 def _of(kernel: Tensor, block: Block) -> Tensor:

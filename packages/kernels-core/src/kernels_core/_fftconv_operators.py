@@ -72,7 +72,8 @@ def _fake(x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> Tenso
 def _fake_backward(
     grad: Tensor, x: Tensor, kernel: Tensor, padding: str, channels_last: bool, need_x: bool, need_kernel: bool
 ) -> tuple[Tensor, Tensor]:
-    return x.new_empty(x.shape if need_x else 0), kernel.new_empty(kernel.shape if need_kernel else 0)
+    grad_x = torch.empty_like(x) if need_x else x.new_empty(0)
+    return grad_x, torch.empty_like(kernel) if need_kernel else kernel.new_empty(0)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from . import _check
+from ._blocks import evaluate_in_blocks
 from ._embedding import PositionalEmbeddingND, affine_of_axes
 from ._lazy import build_module
 from ._siren import ImplicitKernelND
@@ -86,5 +87,10 @@ class RandomFourierKernelND(ImplicitKernelND):
         self._scale_readout(self.out_linear)
 
     def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
-        features = self.positional_embedding.evaluate(axes).movedim(0, -1)
-        return self.out_linear(self.kernel_network(features)).movedim(-1, 0).unsqueeze(0)
+        return evaluate_in_blocks(self, axes, (), self.mlp_hidden_dim)
+
+    def points(self, axes: Sequence[Tensor], extra: Sequence[Tensor]) -> Tensor:
+        """Kernel values on a product grid; nothing modulates them."""
+        features = self.positional_embedding.evaluate(axes).flatten(1).mT
+        points: Tensor = self.out_linear(self.kernel_network(features))
+        return points

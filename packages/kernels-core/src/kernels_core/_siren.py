@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from . import _check
+from ._blocks import evaluate_in_blocks
 from ._coordinates import coordinate_grid
 from ._embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, is_plain, siren_bound
 from ._lazy import build_module
@@ -142,20 +143,23 @@ class SIRENNetworkND(ImplicitKernelND):
             )
 
     def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
-        # Features stay one matrix [width, points] until the first modulation gives them a batch axis, so the layers
+        # Features stay one matrix [points, width] until the first modulation gives them a batch axis, so the layers
         # before it are computed once and not once per sample.
-        modulations: list[tuple[Tensor, Tensor] | None] = [None] * (len(self.hidden_linears) + 1)
+        pairs: list[tuple[Tensor, Tensor]] = []
         if conditioning is not None and self.film_generator is not None:
             pairs = list(self.film_generator(conditioning))
             self._check_film("num_film_layers", len(pairs), self._modulations)
-            modulations = pairs if self.film_after_pos_embed else [None, *pairs]
-        h = self.positional_embedding.evaluate(axes)
-        sizes = h.shape[1:]
-        h = _modulate(h.flatten(1), modulations[0])
+        samples = pairs[0][0].shape[0] if pairs else 1
+        return evaluate_in_blocks(self, axes, list(itertools.chain(*pairs)), samples * self.mlp_hidden_dim)
+
+    def points(self, axes: Sequence[Tensor], extra: Sequence[Tensor]) -> Tensor:
+        """Kernel values on a product grid, modulated by `extra`: gamma and beta of each modulation in turn."""
+        pairs: list[Any] = list(zip(extra[::2], extra[1::2], strict=True)) or [None] * self._modulations
+        modulations = pairs if self.film_after_pos_embed else [None, *pairs]
+        h = _modulate(self.positional_embedding.evaluate(axes).flatten(1).mT, modulations[0])
         for linear, modulation in zip(self.hidden_linears, modulations[1:], strict=True):
             h = _modulate(_affine(h, linear).sin(), modulation)
-        kernel = _affine(h, self.out_linear).unflatten(-1, sizes)
-        return kernel if kernel.ndim == len(axes) + 2 else kernel.unsqueeze(0)
+        return _affine(h, self.out_linear)
 
     def flop_count(self, grid_lens: Sequence[int], inference: bool = False) -> int:
         """As the base class; with a generator plus its own `flop_count()` and `2 * points * width` per modulation."""
@@ -239,19 +243,30 @@ def _siren_linear(fan_in: int, fan_out: int, use_bias: bool) -> nn.Linear:
     return linear
 
 
+# Products below which preparing a convolution takes longer than it gains.
+MANY_PRODUCTS = 1 << 22
+
+
 def _affine(h: Tensor, linear: Any) -> Tensor:
-    """`W h + b` over features-first matrices: `h` is `[in, points]` or `[B, in, points]`."""
-    if not is_plain(linear):
-        return linear(h.mT).mT
-    weight, bias = linear.weight, linear.bias
-    if h.ndim == 2:
-        return torch.mm(weight, h) if bias is None else torch.addmm(bias[:, None], weight, h)
-    weight = weight.expand(h.shape[0], -1, -1)
-    return torch.bmm(weight, h) if bias is None else torch.baddbmm(bias[None, :, None], weight, h)
+    """`linear(h)` for features `[points, in]` or `[B, points, in]`."""
+    if not is_plain(linear) or not _suits_convolution(h, linear.weight):
+        result: Tensor = linear(h)
+        return result
+    # As a convolution of one tap it is oneDNN's, and measured up to 2.4 times faster than the matrix product of MKL
+    # (both in float32, on a CPU that is not Intel's). Dilation changes nothing of one tap but always chooses oneDNN.
+    image = h.contiguous().view(-1, 1, *h.shape[-2:]).movedim(-1, 1)
+    image = nn.functional.conv2d(image, linear.weight[..., None, None], linear.bias, dilation=2)
+    return image.movedim(1, -1).reshape(*h.shape[:-1], -1)
+
+
+def _suits_convolution(h: Tensor, weight: Tensor) -> bool:
+    if h.device.type != "cpu" or h.dtype != torch.float32 or torch.compiler.is_compiling():
+        return False
+    return bool(torch.backends.mkldnn.enabled) and h.numel() * weight.shape[0] >= MANY_PRODUCTS
 
 
 def _modulate(h: Tensor, modulation: tuple[Tensor, Tensor] | None) -> Tensor:
     if modulation is None:
         return h
     gamma, beta = modulation
-    return gamma[..., None] * h + beta[..., None]
+    return gamma[:, None] * h + beta[:, None]

@@ -4,7 +4,7 @@ Every window is a product over axes, so `axis_window` on one axis is all that a 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ def exponential_window(position: Tensor, rate: Tensor) -> Tensor:
         >>> exponential_window(torch.tensor([0.0, 1.0]), torch.tensor(math.log(2.0)))
         tensor([1.0000, 0.5000])
     """
-    return torch.exp2(position.abs() * (rate.abs() * -_LOG2_E))
+    return _exp2(position.abs() * (rate.abs() * -_LOG2_E))
 
 
 def gaussian_window(position: Tensor, std: Tensor) -> Tensor:
@@ -37,7 +37,16 @@ def gaussian_window(position: Tensor, std: Tensor) -> Tensor:
     """
     if std.ndim:  # the square of positions in the precision of the result; compilers do not know torch.result_type
         position = position.to(torch.promote_types(position.dtype, std.dtype))
-    return torch.exp2(position.square() * (-0.5 * _LOG2_E / std.square()))
+    return _exp2(position.square() * (-0.5 * _LOG2_E / std.square()))
+
+
+def _exp2(exponent: Tensor, axes: int = 1) -> Tensor:
+    """`2^exponent`, exactly 0 where a product over so many axes may not be a normal number.
+
+    Denormal numbers, a band of them around every window, are a hundred times slower than others.
+    """
+    least = math.log2(torch.finfo(exponent.dtype).tiny) / axes
+    return torch.exp2(nn.functional.threshold(exponent, least, -math.inf))
 
 
 def std_from_attenuation(attenuation: float, position: float) -> float:
@@ -65,14 +74,18 @@ class ModulationND(MarkedModule):
         """The mask along one axis, `[..., C]` for float32 positions `[..., 1]`."""
         raise NotImplementedError
 
+    def axis_windows(self, axes: Sequence[Tensor]) -> list[Tensor]:
+        """`axis_window` of every axis for per-axis coordinates: `[N_d, C]` each."""
+        return [self.axis_window(axis, positions[:, None]) for axis, positions in enumerate(axes)]
+
     def window(self, axes: Sequence[Tensor], kernel: Tensor) -> Tensor:
         """`kernel [1|B, C, *sizes]` times the mask on the product grid of per-axis coordinates: only tables needed."""
         # Tables first: until the last axis the mask is small, and it has no batch axis.
-        mask = self.axis_window(0, axes[0][:, None]).mT
-        for axis, positions in enumerate(axes[1:], 1):
-            table = self.axis_window(axis, positions[:, None]).mT
-            mask = mask.unsqueeze(-1) * table[(slice(None), *[None] * axis)]
-        return (kernel * mask).to(kernel.dtype)
+        mask, *tables = self.axis_windows(axes)
+        for table in tables:
+            mask = mask.unsqueeze(-2) * table
+        # With a batch axis of its own, or its gradient would be summed over one sample.
+        return (kernel * mask.movedim(-1, 0).unsqueeze(0)).to(kernel.dtype)
 
     def forward(self, grid: Tensor, x: Tensor) -> Tensor:
         """`x [B, *grid, C]` times the mask at `grid [1, *grid, D]`; same shape and dtype.
@@ -95,7 +108,30 @@ class ModulationND(MarkedModule):
         return x * mask.to(x.dtype)
 
 
-class ExponentialModulationND(ModulationND):
+class DecayModulationND(ModulationND):
+    """Base of windows that decay alike on every axis: `2^(sum_d distance(p_d) * decay_{d,c})`."""
+
+    def distance(self, position: Tensor) -> Tensor:
+        """How far a coordinate is from the origin, elementwise."""
+        raise NotImplementedError
+
+    def decay(self) -> Tensor:
+        """The decay `[D, C]` in use, negative, in at least float32."""
+        raise NotImplementedError
+
+    def axis_window(self, axis: int, position: Tensor) -> Tensor:
+        return self._table(position, self.decay()[axis])
+
+    def axis_windows(self, axes: Sequence[Tensor]) -> list[Tensor]:
+        pairs = zip(axes, self.decay().unbind(0), strict=True)
+        return [self._table(positions[:, None], decay) for positions, decay in pairs]
+
+    def _table(self, position: Tensor, decay: Tensor) -> Tensor:
+        # The square of positions in the precision of the result.
+        return _exp2(self.distance(position.to(decay.dtype)) * decay, self.data_dim)
+
+
+class ExponentialModulationND(DecayModulationND):
     """Exponential window `prod_d exp(-|p_d| * |w_{d,c}|)` with fixed rates.
 
     `weight [D, C]` holds, on every axis, a linear ramp over channels from slow to fast, divided by D. It is in the
@@ -124,15 +160,18 @@ class ExponentialModulationND(ModulationND):
         self.weight = nn.Parameter(ramp.repeat(self.data_dim, 1), requires_grad=False)
         mark(self.parameters(), "_no_weight_decay", True)
 
-    def axis_window(self, axis: int, position: Tensor) -> Tensor:
-        return _channels_first(exponential_window, position, at_least_float32(self.weight[axis]))
+    def distance(self, position: Tensor) -> Tensor:
+        return position.abs()
+
+    def decay(self) -> Tensor:
+        return at_least_float32(self.weight).abs() * -_LOG2_E
 
     def extra_repr(self) -> str:
         rates = f"fast_decay_pct={self.fast_decay_pct}, slow_decay_pct={self.slow_decay_pct}"
         return f"data_dim={self.data_dim}, num_channels={self.num_channels}, {rates}"
 
 
-class GaussianModulationND(ModulationND):
+class GaussianModulationND(DecayModulationND):
     """Gaussian window `exp(-sum_d (p_d / std_{d,c})^2 / 2)` with a learnable std per axis and channel.
 
     The std stays in `[min_std, max_std]`: at `min_std` the 1-D window has fallen to `min_attenuation_at_step` one grid
@@ -205,8 +244,11 @@ class GaussianModulationND(ModulationND):
             return nn.functional.softplus(bounded(param, low, high))
         return bounded(param, self.min_std, self.max_std)
 
-    def axis_window(self, axis: int, position: Tensor) -> Tensor:
-        return _channels_first(gaussian_window, position, self.std()[axis])
+    def distance(self, position: Tensor) -> Tensor:
+        return position.square()
+
+    def decay(self) -> Tensor:
+        return -0.5 * _LOG2_E / self.std().square()
 
     def extra_repr(self) -> str:
         return (
@@ -234,8 +276,3 @@ def _attenuation(name: str, value: float) -> float:
     if _check.positive(name, value) >= 1:
         raise ValueError(f"`{name}` must be in (0, 1), got {value!r}")
     return float(value)
-
-
-def _channels_first(window: Callable[[Tensor, Tensor], Tensor], position: Tensor, parameter: Tensor) -> Tensor:
-    """`window(position [..., 1], parameter [C])`, channels first in memory like the kernels that it multiplies."""
-    return window(position.movedim(-1, 0), parameter.view(-1, *[1] * (position.ndim - 1))).movedim(0, -1)

@@ -25,7 +25,9 @@ def check_handlers(name: str) -> None:
         if code is Messenger.__call__.__code__:
             outside = traced
             break
-        traced = traced or (code.co_name.startswith(_TRACER) and str(frame.f_globals.get("__name__")).startswith("jax."))
+        traced = traced or (
+            code.co_name.startswith(_TRACER) and str(frame.f_globals.get("__name__")).startswith("jax.")
+        )
     else:
         # Handlers in `with` blocks have no call; a key that is a constant of what is compiled tells the same.
         outside = traced and any(map(_has_constant_key, _PYRO_STACK))

@@ -162,7 +162,7 @@ def kernel_and_window(case: KernelCase | LayerCase, library: Any) -> dict[str, A
 
 
 def _kernel_contestant(case: KernelCase, parts: nn.ModuleDict) -> Contestant:
-    """What the layer asks for: the kernel channels-first, from per-axis coordinates."""
+    """What the layer asks for: the kernel from per-axis coordinates; the gradient comes in the layout of the kernel."""
     from kernels_core import axis_coordinates
 
     kernel: Any = parts["kernel"]
@@ -173,7 +173,11 @@ def _kernel_contestant(case: KernelCase, parts: nn.ModuleDict) -> Contestant:
         values: Tensor = kernel.evaluate(axes, conditioning)
         return values if window is None else window.window(axes, values)
 
-    return Contestant(_torch.module_step(parts, forward, case.training), _torch.copies)
+    def adapt(inputs: Arrays) -> Arrays:
+        *others, grad = _torch.copies(inputs)
+        return *others, grad.movedim(1, -1).contiguous().movedim(-1, 1)
+
+    return Contestant(_torch.module_step(parts, forward, case.training), adapt)
 
 
 def layer_contestant(case: LayerCase, layer: nn.Module) -> Contestant:

@@ -1,0 +1,133 @@
+"""Kernels made in blocks against the same kernels made at once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from kernels_core import LazyConfig, RandomFourierKernelND, SIRENKernelND, _blocks
+from torch import Tensor, nn
+from torch.func import functional_call
+
+
+class Generator(nn.Module):
+    """Two pairs of gamma and beta from a condition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 4 * 8, dtype=torch.float64)
+
+    def forward(self, conditioning: Tensor) -> list[tuple[Tensor, Tensor]]:
+        parts = self.linear(conditioning).view(-1, 4, 8).unbind(1)
+        return [(1 + parts[0], parts[1]), (1 + parts[2], parts[3])]
+
+
+GEOMETRY: dict[str, Any] = {
+    "out_dim": 2, "data_dim": 2, "mlp_hidden_dim": 8, "num_layers": 3, "embedding_dim": 8, "L_cache": 8
+}  # fmt: skip
+
+
+def siren(**options: Any) -> nn.Module:
+    torch.manual_seed(0)
+    return SIRENKernelND(**GEOMETRY, omega_0=3.0, use_bias=True, **options).double()
+
+
+def fourier() -> nn.Module:
+    torch.manual_seed(0)
+    dropout = LazyConfig(nn.Dropout)(p=0.5)
+    return RandomFourierKernelND(**GEOMETRY, omega_0=1.0, use_bias=False, nonlinear_cfg=dropout).double()
+
+
+CASES: dict[str, tuple[Callable[[], nn.Module], int | None]] = {
+    "plain": (siren, None),
+    "film": (lambda: siren(film_cfg=Generator()), 3),
+    "generator without condition": (lambda: siren(film_cfg=Generator()), None),
+}
+
+
+def evaluate(kernel: Any, conditioning: Tensor | None, blocks: int, monkeypatch: pytest.MonkeyPatch) -> Tensor:
+    """The kernel on 7 x 5 points, in so many blocks."""
+    monkeypatch.setattr(_blocks, "MANY", 0 if blocks > 1 else 1 << 30)
+    monkeypatch.setattr(_blocks, "BLOCK", 7 * 5 * 8 * (1 if conditioning is None else len(conditioning)) // blocks)
+    axes = [torch.linspace(-1, 1, 7, dtype=torch.float64), torch.linspace(-1, 1, 5, dtype=torch.float64)]
+    result: Tensor = kernel.evaluate(axes, conditioning)
+    return result
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values_and_gradients(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, samples = CASES[name]
+    kernel = make()
+    conditioning = None if samples is None else torch.randn(samples, 3, dtype=torch.float64, requires_grad=True)
+    inputs = [p for n, p in kernel.named_parameters() if samples is not None or "film" not in n]
+    inputs += [] if conditioning is None else [conditioning]
+    grad = torch.randn(samples or 1, 2, 7, 5, dtype=torch.float64)
+    whole = evaluate(kernel, conditioning, 1, monkeypatch)
+    expected = torch.autograd.grad(whole, inputs, grad)
+    for blocks in (2, 7):
+        found = evaluate(kernel, conditioning, blocks, monkeypatch)
+        torch.testing.assert_close(found, whole)
+        torch.testing.assert_close(torch.autograd.grad(found, inputs, grad), expected)
+        with torch.no_grad():
+            torch.testing.assert_close(evaluate(kernel, conditioning, blocks, monkeypatch), whole)
+
+
+def test_derivatives_of_second_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = siren(film_cfg=Generator())
+    conditioning = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    second = []
+    for blocks in (1, 3):
+        values = evaluate(kernel, conditioning, blocks, monkeypatch)
+        (first,) = torch.autograd.grad(values.square().sum(), conditioning, create_graph=True)
+        second.append(torch.autograd.grad(first.square().sum(), [conditioning, *kernel.parameters()]))
+    torch.testing.assert_close(*second)
+
+
+def test_the_backward_pass_sees_the_parameters_of_the_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = siren()
+    # `functional_call` lends a module other parameters, and is over when the backward pass begins.
+    others = {name: (2 * p).detach().requires_grad_() for name, p in kernel.named_parameters()}
+
+    class Evaluate(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel = kernel
+
+        def forward(self, blocks: int) -> Tensor:
+            return evaluate(self.kernel, None, blocks, monkeypatch)
+
+    found = []
+    for blocks in (1, 3):
+        values = functional_call(Evaluate(), {f"kernel.{name}": p for name, p in others.items()}, (blocks,))
+        found.append(torch.autograd.grad(values.square().sum(), list(others.values())))
+    torch.testing.assert_close(*found)
+
+
+def test_a_parameter_changed_in_between_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = siren()
+    values = evaluate(kernel, None, 3, monkeypatch)
+    with torch.no_grad():
+        next(kernel.parameters()).add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        values.sum().backward()
+
+
+def test_randomness_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient of an output that dropout set to zero is zero, also where the features are made again."""
+    kernel = fourier()
+    readout: Any = kernel.get_submodule("out_linear")
+    values = evaluate(kernel, None, 7, monkeypatch)
+    after = torch.get_rng_state()
+    (grad,) = torch.autograd.grad(values.sum(), [readout.weight])
+    assert torch.equal(torch.get_rng_state(), after)
+    # The readout is linear: with its gradient in the sum over points, the sum comes out again.
+    torch.testing.assert_close((grad[0] * readout.weight[0]).sum(), values[0, 0].sum())
+
+
+def test_large_kernels_need_less_memory_than_their_features() -> None:
+    kernel = SIRENKernelND(**GEOMETRY | {"mlp_hidden_dim": 64}, omega_0=3.0, use_bias=True)
+    axes = [torch.linspace(-1, 1, 600)] * 2
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):  # type: ignore[func-returns-value]
+        sizes: list[int] = []
+        kernel.evaluate(axes)
+    assert sum(sizes) < 64 * 600 * 600 / 100
