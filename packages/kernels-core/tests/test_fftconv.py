@@ -242,6 +242,6 @@ def test_what_is_not_finite_stays_in_its_sample_and_channel(mix: tuple[str, ...]
         operands = case.operands(F32)
         operands[operand][position] = value
         y = fftconv_nd(*operands, padding=mix)
-        assert not y[reached].isfinite().any()
+        assert not y[reached].isfinite().all()  # a few outputs by small kernels, all by transforms
         y[reached] = clean[reached]
         torch.testing.assert_close(y, clean)

@@ -11,7 +11,7 @@ from . import _check
 from ._cache import ConstantCache
 from ._coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
 from ._fftconv import DTYPES, constant_operator, fftconv_checked, paddings_per_axis, with_shortcut
-from ._fftconv_execute import compute_dtype, convolve_spectrum
+from ._fftconv_execute import Operator, compute_dtype, convolve_prepared
 from ._lazy import build_module, describe, takes_argument
 from ._marks import MarkedModule
 from ._siren import ImplicitKernelND
@@ -149,21 +149,22 @@ class CKConvND(MarkedModule):
             modules = (*self.kernel.modules(), *self.mask.modules())
             stream = torch.cuda.current_stream(x.device).cuda_stream if x.is_cuda else None
             key = (signal, finer, torch.promote_types(x.dtype, torch.float32), autocast, modules, stream)
-            spectrum, plan = self._constants.get(
+            operator = self._constants.get(
                 key,
                 [*self.parameters(), *self.buffers()],
                 lambda: self._operator(x, signal, finer),
             )
-            return convolve_spectrum(x, spectrum, plan, channels_last=not is_bhl_input)
+            return convolve_prepared(x, operator, self._paddings, channels_last=not is_bhl_input)
         kernel = self._windowed_kernel(signal, finer, conditioning)
         if kernel.shape[0] != 1 and kernel.shape[0] != x.shape[0]:
             raise ValueError(f"`conditioning` gives {kernel.shape[0]} kernels for the {x.shape[0]} samples of `x`")
-        kernel = with_shortcut(kernel, self.shortcut, self._paddings, False, compute_dtype(x, kernel))
-        if not is_bhl_input:
-            kernel = kernel.movedim(1, -1)
+        # Channels last, as kernels are in memory.
+        kernel = with_shortcut(kernel.movedim(1, -1), self.shortcut, self._paddings, True, compute_dtype(x, kernel))
+        if is_bhl_input:
+            kernel = kernel.movedim(-1, 1)
         return fftconv_checked(x, kernel, self._paddings, channels_last=not is_bhl_input)
 
-    def _operator(self, x: Tensor, signal: tuple[int, ...], finer: tuple[float, ...]) -> tuple[Tensor, Any]:
+    def _operator(self, x: Tensor, signal: tuple[int, ...], finer: tuple[float, ...]) -> Operator:
         kernel = self._windowed_kernel(signal, finer, None)
         return constant_operator(kernel, self.shortcut, signal, self._paddings, compute_dtype(x, kernel))
 

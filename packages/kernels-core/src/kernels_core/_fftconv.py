@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from . import _check
-from ._fftconv_execute import compute_dtype, kernel_spectrum
+from ._fftconv_execute import Operator, compute_dtype, prepare
 from ._fftconv_operators import differentiable_fftconv
-from ._fftconv_plan import PADDINGS, AxisPlan, kernel_centre, plan_axes
+from ._fftconv_plan import PADDINGS, kernel_centre
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -43,7 +43,8 @@ def fftconv_nd(
         ValueError: wrong rank, channels, kernel batch, K out of range, devices that differ, unknown paddings.
 
     FFT rounding spreads over the whole signal of a channel: a spike of size s moves every output, earlier ones on a
-    causal axis too, by about eps * s, and a NaN or infinity reaches every output of its sample and channel.
+    causal axis too, by about eps * s, and a NaN or infinity reaches every output of its sample and channel. Kernels of
+    a few taps are applied directly on a CPU, where those stay near.
     Differentiable to any order in reverse mode; works under `torch.compile(fullgraph=True)`, `torch.export`,
     `torch.func.vmap` and `grad`, and autocast. (Compiling a `torch.func` transform of it takes torch 2.15.)
 
@@ -69,14 +70,9 @@ def fftconv_checked(x: Tensor, kernel: Tensor, paddings: tuple[str, ...], channe
 
 def constant_operator(
     kernel: Tensor, shortcut: Tensor, signal: tuple[int, ...], paddings: tuple[str, ...], dtype: torch.dtype
-) -> tuple[Tensor, tuple[AxisPlan, ...]]:
-    """What `fftconv_nd` derives from a channels-first kernel and shortcut alone, for signals of one size.
-
-    `convolve_spectrum(x, *constant_operator(...), channels_last)` is the same value by the same operations.
-    """
-    kernel = with_shortcut(kernel, shortcut, paddings, False, dtype)
-    plan = plan_axes(signal, tuple(kernel.shape[2:]), paddings)
-    return kernel_spectrum(kernel, signal, paddings, False, dtype), plan
+) -> Operator:
+    """What `fftconv_nd` derives from a channels-first kernel and shortcut alone, for signals of one size."""
+    return prepare(with_shortcut(kernel, shortcut, paddings, False, dtype), signal, paddings, dtype)
 
 
 def paddings_per_axis(padding: str | Sequence[str], data_dim: int, name: str = "padding") -> tuple[str, ...]:

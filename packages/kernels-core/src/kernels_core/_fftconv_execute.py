@@ -9,11 +9,13 @@ So the axes of spectra are in reverse order: `[B, C, *reversed(F)]`.
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ._allocator import keep_freed_memory
+from ._direct import convolve_direct, gradient_direct, suits_direct, suits_direct_gradient
 from ._fftconv_plan import AxisPlan, Block, Piece, block_size, blocks, plan_axes, spectrum_shape
 
 
@@ -26,26 +28,52 @@ def convolve(x: Tensor, kernel: Tensor, paddings: tuple[str, ...], channels_last
     """`y = kernel * x`, contiguous, in `x`'s layout and dtype."""
     axes = plan_axes(_spatial(x, channels_last), _spatial(kernel, channels_last), paddings)
     dtype = compute_dtype(x, kernel)
-    return _convolve(x, _KernelSpectra(_taps(kernel, axes, channels_last), axes, dtype), axes, channels_last, dtype)
-
-
-def kernel_spectrum(
-    kernel: Tensor, signal: tuple[int, ...], paddings: tuple[str, ...], channels_last: bool, dtype: torch.dtype
-) -> Tensor:
-    """The spectrum of a whole kernel for signals of one size, placed with its centre at index 0."""
-    axes = plan_axes(signal, _spatial(kernel, channels_last), paddings)
     taps = _taps(kernel, axes, channels_last)
+    if suits_direct(axes, dtype, x.device):
+        return _convolve_direct(x, taps.to(dtype), paddings, channels_last)
+    return _convolve(x, _KernelSpectra(taps, axes, dtype), axes, channels_last, dtype)
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What convolving with one kernel needs, for signals of one size.
+
+    Attributes:
+        values: the spectrum, or the taps of a small kernel.
+        axes: the plan of the spectrum; None for taps.
+    """
+
+    values: Tensor
+    axes: tuple[AxisPlan, ...] | None
+
+
+def prepare(kernel: Tensor, signal: tuple[int, ...], paddings: tuple[str, ...], dtype: torch.dtype) -> Operator:
+    """All of `convolve` that depends on a channels-first kernel alone."""
+    axes = plan_axes(signal, _spatial(kernel, False), paddings)
+    taps = _taps(kernel, axes, False)
+    if suits_direct(axes, dtype, kernel.device):
+        return Operator(taps.to(dtype), None)
     spectra = _KernelSpectra(taps, axes, dtype)
     result = taps.new_empty(*taps.shape[:2], *spectrum_shape(axes), dtype=dtype.to_complex())
     for block in _blocks(taps, axes, dtype):  # those of `convolve`: the same calls, so the same bits
         result[block] = spectra.of(block)
-    return result
+    return Operator(result, axes)
 
 
-def convolve_spectrum(x: Tensor, spectrum: Tensor, axes: tuple[AxisPlan, ...], channels_last: bool) -> Tensor:
-    """`convolve` with the kernel's spectrum at hand."""
-    dtype = torch.float64 if spectrum.dtype == torch.complex128 else torch.float32
-    return _convolve(x, _KnownSpectra(spectrum), axes, channels_last, dtype)
+def convolve_prepared(x: Tensor, operator: Operator, paddings: tuple[str, ...], channels_last: bool) -> Tensor:
+    """`convolve`, the same to the bit, with what depends on the kernel at hand."""
+    if operator.axes is None:
+        return _convolve_direct(x, operator.values, paddings, channels_last)
+    dtype = torch.float64 if operator.values.dtype == torch.complex128 else torch.float32
+    return _convolve(x, _KnownSpectra(operator.values), operator.axes, channels_last, dtype)
+
+
+def _convolve_direct(x: Tensor, taps: Tensor, paddings: tuple[str, ...], channels_last: bool) -> Tensor:
+    y = torch.empty_like(x, memory_format=torch.contiguous_format)
+    if x.numel():
+        source = _channels_first(x, channels_last).contiguous()
+        _copy(convolve_direct(source, taps, paddings), _channels_first(y, channels_last))
+    return y
 
 
 def gradients(
@@ -61,15 +89,28 @@ def gradients(
     axes = plan_axes(_spatial(grad, channels_last), _spatial(kernel, channels_last), paddings)
     dtype = compute_dtype(x, kernel)
     # Like the operands in memory too, where what made them reads its gradients fastest.
-    grad_x = torch.zeros_like(x) if need_x else x.new_zeros(0)
-    grad_kernel = torch.zeros_like(kernel) if need_kernel else kernel.new_zeros(0)
+    grad_x = torch.empty_like(x) if need_x else x.new_empty(0)
+    grad_kernel = torch.empty_like(kernel) if need_kernel else kernel.new_empty(0)
+    unused = any(plan.taps < taps for plan, taps in zip(axes, _spatial(kernel, channels_last), strict=True))
+    if unused or grad.numel() == 0:
+        grad_kernel.zero_()
     if grad.numel() == 0:
         return grad_x, grad_kernel
-    signals = _Transform(axes, [axis.signal_pieces for axis in axes], dtype)
-    kernels = _KernelSpectra(_taps(kernel, axes, channels_last), axes, dtype, conjugate=True)
+    taps = _taps(kernel, axes, channels_last)
     grad, x = _channels_first(grad, channels_last), _channels_first(x, channels_last)
     to_x = _channels_first(grad_x, channels_last) if need_x else None
     to_kernel = _taps(grad_kernel, axes, channels_last) if need_kernel else None
+    if suits_direct(axes, dtype, x.device):
+        if to_x is not None:
+            _copy(convolve_direct(grad.contiguous(), taps.to(dtype), paddings, adjoint=True), to_x)
+            to_x = None
+        if to_kernel is not None and suits_direct_gradient(axes):
+            _copy(gradient_direct(grad.contiguous(), x.contiguous(), taps.to(dtype), paddings), to_kernel)
+            to_kernel = None
+        if to_kernel is None:
+            return grad_x, grad_kernel
+    signals = _Transform(axes, [axis.signal_pieces for axis in axes], dtype)
+    kernels = _KernelSpectra(taps, axes, dtype, conjugate=True)
     sums: Tensor | None = None
     for block in _blocks(grad, axes, dtype):
         spectrum = signals.forward(grad[block])
@@ -155,20 +196,23 @@ class _Transform:
             _copy(signal.narrow(-1, to, size), target.narrow(-1, source, size))
 
 
-# Positions of a channels-last tensor that are read or written together, so that what is between stays in the cache.
-TILE = 256
+# torch transposes a matrix of fewer elements, or one that is not dense, element by element.
+LEAST_TRANSPOSED = 60 * 60
 
 
 def _copy(source: Tensor, target: Tensor) -> None:
-    """Copy `[b, c, *sizes]`; between channels-first and channels-last on a CPU, tile by tile."""
-    positions, channels_last = math.prod(source.shape[2:]), 1 in (source.stride(1), target.stride(1))
-    if not channels_last or source.device.type != "cpu" or source.shape[1] == 1 or positions <= TILE:
+    """Copy `[b, c, *sizes]`; between channels-first and channels-last on a CPU, by transposing dense matrices."""
+    channels, positions = source.shape[1], math.prod(source.shape[2:])
+    same_layout = (source.stride(1) == 1) == (target.stride(1) == 1) or 1 in (channels, positions)
+    if same_layout or source.device.type != "cpu" or channels * positions < LEAST_TRANSPOSED:
         target.copy_(source)
         return
-    step = max(1, TILE * source.shape[2] // positions)
-    for start in range(0, source.shape[2], step):
-        tile = source[:, :, start : start + step]
-        target[:, :, start : start + step].copy_(tile.contiguous() if target.stride(1) == 1 else tile)
+    for one, other in zip(source, target, strict=True):
+        if other.stride(0) == 1:
+            other, matrix = other.movedim(0, -1), one.contiguous().view(channels, positions)
+        else:
+            matrix = one.movedim(0, -1).contiguous().view(positions, channels)
+        other.copy_(matrix.t().contiguous().view(other.shape))
 
 
 class _KernelSpectra:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from . import _check
+from ._direct import suits_direct, suits_direct_gradient
 from ._fftconv import DTYPES, check_operands
 from ._fftconv_execute import compute_dtype
 from ._fftconv_plan import block_size, plan_axes, spectrum_shape
@@ -59,12 +60,20 @@ def explain(
     spectrum = 2 * real.itemsize * math.prod(spectrum_shape(axes))
     name = str(real).removeprefix("torch.")
     part = min(block[0], samples), min(block[1], channels)
+    direct = suits_direct(axes, real, device)
+    direct_gradient = direct and suits_direct_gradient(axes)
     lines = [f"fftconv_nd of x {shapes[0]} and kernel {shapes[1]}, computed in {name} on {device}"]
     for axis, (plan, kind, taps) in enumerate(zip(axes, paddings, spatial[1], strict=True)):
+        transform = f", transform of {plan.length}{' with the periodic kernel' if plan.periodic else ''}"
         lines.append(
-            f"axis {axis}: {kind}, {plan.signal} samples, {plan.taps} of {taps} taps, lag 0 at tap {plan.centre}, "
-            f"transform of {plan.length}{' with the periodic kernel' if plan.periodic else ''}"
+            f"axis {axis}: {kind}, {plan.signal} samples, {plan.taps} of {taps} taps, lag 0 at tap {plan.centre}"
+            + ("" if direct_gradient else transform)
         )
+    if direct:
+        lines.append("route: tap by tap, as torch.nn.functional.conv")
+        if direct_gradient:
+            return "\n".join(lines)
+        lines.append("the gradient in the kernel, of many taps, by transforms:")
     lines.append(
         f"route: torch.fft, one axis after another, {part[0]} of {samples} samples and {part[1]} of {channels} "
         "channels at a time"

@@ -104,7 +104,7 @@ def plan_axis(signal: int, taps: int, padding: str) -> AxisPlan:
 
 
 # A transform of a length with such a factor takes longer than one of twice the length.
-SLOW_PRIME = 31
+SLOW_PRIME = 17
 
 
 @functools.lru_cache(maxsize=1024)

@@ -7,6 +7,12 @@ import torch
 from torch import Tensor
 
 
+def weighted_sum(values: Tensor, weights: Tensor) -> Tensor:
+    """`sum_n weights[n] * values[n]`, in one pass over `values [N, C]` and in their precision also under autocast."""
+    with torch.autocast(values.device.type, enabled=False):
+        return torch.mv(values.mT, weights.to(values.dtype))
+
+
 class _GridAffine(torch.autograd.Function):
     generate_vmap_rule = True
 
@@ -30,7 +36,7 @@ class _GridAffine(torch.autograd.Function):
         others = [[other for other in range(len(axes)) if other != axis] for axis in range(len(axes))]
         along = [grad.sum(dims) if dims else grad for dims in others]
         pairs = list(zip(axes, along, strict=True))
-        grad_weight = torch.stack([(positions.unsqueeze(-1) * part).sum(0) for positions, part in pairs], -1)
+        grad_weight = torch.stack([weighted_sum(part, positions) for positions, part in pairs], -1)
         grad_bias = along[0].sum(0) if ctx.has_bias else None
         grad_axes = [
             (part * weight[:, axis]).sum(-1) if needed else None
