@@ -112,8 +112,8 @@ class ModulationND(MarkedModule):
         mask, *tables = self.axis_windows(axes)
         for table in tables:
             mask = mask.unsqueeze(-2) * table
-        # With a batch axis of its own, or its gradient would be summed over one sample.
-        return (kernel * mask.movedim(-1, 0).unsqueeze(0)).to(kernel.dtype)
+        # With a batch axis of its own, or its gradient would be summed over one sample; channels last, as kernels are.
+        return (kernel.movedim(1, -1) * mask.unsqueeze(0)).to(kernel.dtype).movedim(-1, 1)
 
     def forward(self, grid: Tensor, x: Tensor) -> Tensor:
         """`x [B, *grid, C]` times the mask at `grid [1, *grid, D]`; same shape and dtype.
