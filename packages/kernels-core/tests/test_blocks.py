@@ -131,3 +131,27 @@ def test_large_kernels_need_less_memory_than_their_features() -> None:
         sizes: list[int] = []
         kernel.evaluate(axes)
     assert sum(sizes) < 64 * 600 * 600 / 100
+
+
+@pytest.mark.parametrize("side", [4, 300])
+def test_shapes_without_data(side: int) -> None:
+    kernel = SIRENKernelND(**GEOMETRY | {"mlp_hidden_dim": 64}, omega_0=3.0, use_bias=True).to("meta")
+    values = kernel.evaluate([torch.linspace(-1, 1, side, device="meta", requires_grad=True)] * 2)
+    assert values.shape == (1, 2, side, side)
+    values.sum().backward()
+
+
+def test_autocast_of_the_forward_pass_holds_in_the_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = siren().float()
+    weights = [p for p in kernel.parameters() if p.ndim == 2]  # gradients of biases are sums that cancel
+    axes = [torch.linspace(-1, 1, 7), torch.linspace(-1, 1, 5)]
+    found = []
+    for many in (1 << 30, 0):
+        monkeypatch.setattr(_blocks, "MANY", many)
+        monkeypatch.setattr(_blocks, "BLOCK", 80)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            values = kernel.evaluate(axes)  # type: ignore[operator]
+        assert values.dtype == torch.bfloat16
+        found.append(torch.autograd.grad(values.float().square().sum(), weights))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=0.05 * other.abs().max().item())

@@ -250,3 +250,22 @@ def test_a_std_far_outside_has_a_sensible_gradient_back(parametrization: str, fa
 def test_grids_that_differ_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\[1, 5, 1\]|\(1, 5, 1\)"):
         GaussianModulationND(1, 2, grid_size=9)(torch.zeros(1, 5, 1), torch.ones(2, 1, 2))
+
+
+def test_a_subclass_with_its_own_axis_window_is_asked_for_it() -> None:
+    class Squared(ExponentialModulationND):
+        def axis_window(self, axis: int, position: Tensor) -> Tensor:
+            return super().axis_window(axis, position).square()
+
+    axes, kernel = axes_for((4, 3)), torch.ones(1, 3, 7, 5)
+    found = Squared(2, 3).window(axes, kernel)
+    torch.testing.assert_close(found, ExponentialModulationND(2, 3).window(axes, kernel).square())
+    grid = Squared(2, 3)(coordinate_grid(axes), kernel.movedim(1, -1)).movedim(-1, 1)
+    torch.testing.assert_close(found, grid)
+
+
+def test_what_is_no_normal_number_is_zero() -> None:
+    position = torch.linspace(0, 20, 2001)
+    for window in (exponential_window(position, torch.tensor(9.0)), gaussian_window(position, torch.tensor(1.0))):
+        assert (window == 0).any()
+        assert window[window > 0].min() >= torch.finfo(torch.float32).tiny

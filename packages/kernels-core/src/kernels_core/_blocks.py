@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,20 +10,17 @@ from torch.func import functional_call
 from torch.utils.checkpoint import get_device_states, set_device_states
 
 from ._allocator import keep_freed_memory
+from ._autocast import autocast_state, restored_autocast
 
 # Features of one layer: above the first number blocks save memory worth its time, the second are in a block.
 MANY, BLOCK = 1 << 23, 1 << 21
 
 
-class PointwiseNetwork(Protocol):
-    """A module whose `points(axes, extra)` are `[points, channels]` or `[B, points, channels]` on a product grid."""
-
-    def points(self, axes: Sequence[Tensor], extra: Sequence[Tensor]) -> Tensor:
-        """The values, from per-axis coordinates and tensors that are not the module's own."""
-
-
 def evaluate_in_blocks(network: Any, axes: Sequence[Tensor], extra: Sequence[Tensor], width: int) -> Tensor:
-    """`network.points(axes, extra)` as a kernel `[1|B, channels, *sizes]`; `width` features per point and layer.
+    """`network._points(axes, extra)` as a kernel `[1|B, channels, *sizes]`; `width` features per point and layer.
+
+    `_points` gives `[points, channels]` or `[B, points, channels]` on the product grid of per-axis coordinates, from
+    the module's parameters and the tensors `extra`.
 
     Large grids are evaluated by parts of their first axis, and the backward pass makes the features of each part again
     (Chen et al. 2016, arXiv:1604.06174). Compilers and functorch transforms see one part: they plan memory themselves,
@@ -31,7 +28,7 @@ def evaluate_in_blocks(network: Any, axes: Sequence[Tensor], extra: Sequence[Ten
     """
     rows = _rows_at_once(axes, width)
     if rows is None:
-        points = network.points(axes, extra)
+        points = network._points(axes, extra)
     else:
         names, parameters = zip(*network.named_parameters(), strict=True)
         points = _InBlocks.apply(network, rows, len(axes), names, *axes, *parameters, *extra)
@@ -51,14 +48,14 @@ def _rows_at_once(axes: Sequence[Tensor], width: int) -> int | None:
 
 
 class _Call(nn.Module):
-    """`network.points` as a `forward`, which is what `functional_call` calls."""
+    """`network._points` as a `forward`, which is what `functional_call` calls."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, axes: Sequence[Tensor], extra: Sequence[Tensor]) -> Tensor:
-        points: Tensor = self.network.points(axes, extra)
+        points: Tensor = self.network._points(axes, extra)
         return points
 
 
@@ -69,14 +66,12 @@ class _InBlocks(torch.autograd.Function):
     def forward(ctx: Any, network: Any, rows: int, rank: int, names: Sequence[str], *tensors: Tensor) -> Tensor:
         ctx.call, ctx.rows, ctx.rank, ctx.names = _Call(network), rows, rank, names
         ctx.save_for_backward(*tensors)
-        device = tensors[0].device.type
-        ctx.autocast = {"device_type": device, "enabled": torch.is_autocast_enabled(device)}
-        ctx.autocast["dtype"] = torch.get_autocast_dtype(device)
+        ctx.autocast = autocast_state(tensors[0].device.type)
         ctx.random = torch.get_rng_state(), get_device_states(*tensors)
         axes, extra = tensors[:rank], tensors[rank + len(names) :]
         result: Tensor | None = None
         for start, size in _parts(axes[0].shape[0], rows):
-            points = network.points([axes[0].narrow(0, start, size), *axes[1:]], extra)
+            points = network._points([axes[0].narrow(0, start, size), *axes[1:]], extra)
             each = points.shape[-2] // size
             if result is None:
                 result = points.new_empty(*points.shape[:-2], each * axes[0].shape[0], points.shape[-1])
@@ -101,7 +96,7 @@ class _InBlocks(torch.autograd.Function):
         totals: list[Tensor | None] = [None] * len(wanted)
         with (
             torch.random.fork_rng(sorted({t.get_device() for t in tensors if t.is_cuda})),
-            torch.autocast(**ctx.autocast),
+            restored_autocast(ctx.autocast),
         ):
             torch.set_rng_state(ctx.random[0])
             set_device_states(*ctx.random[1])

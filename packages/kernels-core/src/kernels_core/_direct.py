@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ._autocast import without_autocast
 from ._fftconv_plan import AxisPlan, kernel_centre
 
 # Most taps of the kernel, per rank, with which it measured faster; and most per axis for the gradient of the kernel.
@@ -49,7 +50,7 @@ def gradient_direct(grad: Tensor, x: Tensor, kernel: Tensor, paddings: tuple[str
 def _convolution(wide: Tensor, kernel: Tensor) -> Tensor:
     convolution = getattr(functional, f"conv{kernel.ndim - 2}d")
     weight = kernel.flatten(0, 1).unsqueeze(1)
-    with torch.autocast(wide.device.type, enabled=False):
+    with without_autocast(wide.device.type):
         result: Tensor = convolution(wide, weight, groups=weight.shape[0])
     return result
 

@@ -6,10 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ._autocast import without_autocast
+
 
 def weighted_sum(values: Tensor, weights: Tensor) -> Tensor:
     """`sum_n weights[n] * values[n]`, in one pass over `values [N, C]` and in their precision also under autocast."""
-    with torch.autocast(values.device.type, enabled=False):
+    with without_autocast(values.device.type):
         return torch.mv(values.mT, weights.to(values.dtype))
 
 

@@ -89,7 +89,7 @@ class RandomFourierKernelND(ImplicitKernelND):
     def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
         return evaluate_in_blocks(self, axes, (), self.mlp_hidden_dim)
 
-    def points(self, axes: Sequence[Tensor], extra: Sequence[Tensor]) -> Tensor:
+    def _points(self, axes: Sequence[Tensor], extra: Sequence[Tensor]) -> Tensor:
         """Kernel values on a product grid; nothing modulates them."""
         features = self.positional_embedding.evaluate(axes).flatten(1).mT
         points: Tensor = self.out_linear(self.kernel_network(features))

@@ -152,7 +152,7 @@ class SIRENNetworkND(ImplicitKernelND):
         samples = pairs[0][0].shape[0] if pairs else 1
         return evaluate_in_blocks(self, axes, list(itertools.chain(*pairs)), samples * self.mlp_hidden_dim)
 
-    def points(self, axes: Sequence[Tensor], extra: Sequence[Tensor]) -> Tensor:
+    def _points(self, axes: Sequence[Tensor], extra: Sequence[Tensor]) -> Tensor:
         """Kernel values on a product grid, modulated by `extra`: gamma and beta of each modulation in turn."""
         pairs: list[Any] = list(zip(extra[::2], extra[1::2], strict=True)) or [None] * self._modulations
         modulations = pairs if self.film_after_pos_embed else [None, *pairs]

@@ -102,14 +102,14 @@ class ModulationND(MarkedModule):
         """The mask along one axis, `[..., C]` for float32 positions `[..., 1]`."""
         raise NotImplementedError
 
-    def axis_windows(self, axes: Sequence[Tensor]) -> list[Tensor]:
+    def _axis_windows(self, axes: Sequence[Tensor]) -> list[Tensor]:
         """`axis_window` of every axis for per-axis coordinates: `[N_d, C]` each."""
         return [self.axis_window(axis, positions[:, None]) for axis, positions in enumerate(axes)]
 
     def window(self, axes: Sequence[Tensor], kernel: Tensor) -> Tensor:
         """`kernel [1|B, C, *sizes]` times the mask on the product grid of per-axis coordinates: only tables needed."""
         # Tables first: until the last axis the mask is small, and it has no batch axis.
-        mask, *tables = self.axis_windows(axes)
+        mask, *tables = self._axis_windows(axes)
         for table in tables:
             mask = mask.unsqueeze(-2) * table
         # With a batch axis of its own, or its gradient would be summed over one sample; channels last, as kernels are.
@@ -139,23 +139,25 @@ class ModulationND(MarkedModule):
 class DecayModulationND(ModulationND):
     """Base of windows that decay alike on every axis: `2^(sum_d distance(p_d) * decay_{d,c})`."""
 
-    def distance(self, position: Tensor) -> Tensor:
+    def _distance(self, position: Tensor) -> Tensor:
         """How far a coordinate is from the origin, elementwise."""
         raise NotImplementedError
 
-    def decay(self) -> Tensor:
+    def _decay(self) -> Tensor:
         """The decay `[D, C]` in use, negative, in at least float32."""
         raise NotImplementedError
 
     def axis_window(self, axis: int, position: Tensor) -> Tensor:
-        decay = self.decay()[axis]
-        return _exp2(self.distance(position.to(decay.dtype)) * decay, self.data_dim)
+        decay = self._decay()[axis]
+        return _exp2(self._distance(position.to(decay.dtype)) * decay, self.data_dim)
 
-    def axis_windows(self, axes: Sequence[Tensor]) -> list[Tensor]:
+    def _axis_windows(self, axes: Sequence[Tensor]) -> list[Tensor]:
+        if type(self).axis_window is not DecayModulationND.axis_window:
+            return super()._axis_windows(axes)
         tables = []
-        for positions, decay in zip(axes, self.decay().unbind(0), strict=True):
+        for positions, decay in zip(axes, self._decay().unbind(0), strict=True):
             # The square of positions in the precision of the result.
-            distance = self.distance(positions.to(decay.dtype))
+            distance = self._distance(positions.to(decay.dtype))
             tables.append(_DecayTable.apply(distance, decay, self.data_dim))
         return tables
 
@@ -189,10 +191,10 @@ class ExponentialModulationND(DecayModulationND):
         self.weight = nn.Parameter(ramp.repeat(self.data_dim, 1), requires_grad=False)
         mark(self.parameters(), "_no_weight_decay", True)
 
-    def distance(self, position: Tensor) -> Tensor:
+    def _distance(self, position: Tensor) -> Tensor:
         return position.abs()
 
-    def decay(self) -> Tensor:
+    def _decay(self) -> Tensor:
         return at_least_float32(self.weight).abs() * -_LOG2_E
 
     def extra_repr(self) -> str:
@@ -273,10 +275,10 @@ class GaussianModulationND(DecayModulationND):
             return nn.functional.softplus(bounded(param, low, high))
         return bounded(param, self.min_std, self.max_std)
 
-    def distance(self, position: Tensor) -> Tensor:
+    def _distance(self, position: Tensor) -> Tensor:
         return position.square()
 
-    def decay(self) -> Tensor:
+    def _decay(self) -> Tensor:
         return -0.5 * _LOG2_E / self.std().square()
 
     def extra_repr(self) -> str:

@@ -150,6 +150,7 @@ def _siren() -> list[Case]:
         image(kernel="BlockDiagonalLearnableOmegaSIRENKernelND", options={}),
         image(kernel="RandomFourierKernelND", options={"omega_0": 1.0, "nonlinear_cfg": "GELU"}),
         KernelCase(label="volume", lengths=(16, 16, 16), channels=32, width=32),
+        KernelCase(label="volume", lengths=(64, 64, 64), channels=16, width=32),
     ]
     return _both(kernels)
 

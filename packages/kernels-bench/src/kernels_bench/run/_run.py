@@ -16,7 +16,7 @@ from ._suites import SUITES, contest_of
 
 Say = Callable[[str], None]
 
-EFFORT = Effort(seconds=2.0, rounds=(7, 51))
+EFFORT = Effort(seconds=1.0, rounds=(5, 31))
 QUICK = Effort(seconds=0.8, rounds=(3, 15))
 
 
