@@ -151,7 +151,10 @@ def release_check(session: nox.Session) -> None:
 
 @nox.session(tags=["cpu"], python=PYTHONS)
 def build(session: nox.Session) -> None:
-    """Each package built alone, checked, installed alone in an empty environment elsewhere, and its examples run."""
+    """Each package built alone, checked, installed alone in an empty environment elsewhere, and its examples run.
+
+    `nox -s build-3.11 -- FOLDER` leaves what was built there.
+    """
     session.install("--group", "build")
     dist = Path(session.create_tmp()).resolve() / "dist"
     shutil.rmtree(dist, ignore_errors=True)
@@ -179,6 +182,10 @@ def build(session: nox.Session) -> None:
             session.run(python, "-I", *examples, f"kernels_{package}", *docstrings, external=True)
             if package == "bench":
                 session.run(f"{programs / 'kernels-bench'}", "--help", external=True, silent=True)
+    for folder in session.posargs:
+        for file in dist.glob("*-*"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, folder)
 
 
 def exclude_newer() -> str:

@@ -66,9 +66,9 @@ def film(root: Path, version: str, heading: str | None = None, text: str = "- Fa
 
 
 def test_a_release_that_agrees_is_let_through(workspace: Path) -> None:
+    assert check_release.problems("kernels-bench-v0.1.0", workspace) == []
     film(workspace, "0.1.1")
     assert check_release.problems("kernels-film-v0.1.1", workspace) == []
-    assert check_release.problems("kernels-bench-v0.1.0", workspace) == []
     film(workspace, "0.1.1", "## Unreleased\n\n## 0.1.1 - 2026-03-01")
     assert check_release.problems("kernels-film-v0.1.1", workspace) == []
 
@@ -98,6 +98,8 @@ def test_another_version_is_refused(workspace: Path) -> None:
         ("## 0.1.1 - March 2026", "- Faster.\n", "it is '## 0.1.1 - March 2026'"),
         ("## 0.1.1 - 2026-02-30", "- Faster.\n", "2026-02-30: day"),
         ("## 0.1.1 - 2026-03-01", "", "says nothing"),
+        ("## 0.1.1 - 2026-03-01", "### Fixed\n", "says nothing"),
+        ("## 0.1.1 - 9999-03-01", "- x\n", "is to come"),
         ("", "", "it is '## 0.1.0 - 2026-01-31'"),
     ],
 )
@@ -140,8 +142,62 @@ def test_a_package_whose_siblings_are_not_released_is_refused(workspace: Path) -
     write(workspace, "bench", "0.2.0", "## 0.2.0 - 2026-03-01\n\n- x\n", dependencies='["kernels-film>=0.2,<0.3"]')
     (problem,) = check_release.problems("kernels-bench-v0.2.0", workspace)
     assert "release kernels-film first" in problem
+    git(workspace, "commit", "-qam", "Second")
     git(workspace, "tag", "kernels-film-v0.2.0")
     assert check_release.problems("kernels-bench-v0.2.0", workspace) == []
+
+
+def test_a_package_tested_with_unreleased_names_of_a_sibling_is_refused(workspace: Path) -> None:
+    film(workspace, "0.1.0", api="f(a)\ng(a)\nnew(a)\n")
+    (problem,) = check_release.problems("kernels-bench-v0.1.0", workspace)
+    assert "kernels-film has names that its release 0.1.0 lacks" in problem
+    assert problem.endswith("\n  new(a)")
+
+
+def test_other_spellings_of_a_requirement(workspace: Path) -> None:
+    film(workspace, "0.2.0")
+    marked = "kernels_film>=0.1,<0.2; python_version < '4'"
+    write(workspace, "bench", "0.1.0", "", dependencies=f'["{marked}"]')
+    (problem,) = check_release.problems("kernels-film-v0.2.0", workspace)
+    assert "write 'kernels_film>=0.2,<0.3; python_version < \"4\"'" in problem
+    write(workspace, "bench", "0.1.0", "", dependencies=f"['{RANGE}']")
+    (problem,) = check_release.problems("kernels-film-v0.2.0", workspace)
+    assert f"pyproject.toml:4: dependencies = ['{RANGE}']" in problem
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [("0.1.2", "is below 0.2.0"), ("0.2.0", "was released from another commit")]
+)
+def test_versions_only_grow(workspace: Path, version: str, told: str) -> None:
+    git(workspace, "commit", "--allow-empty", "-qm", "Second")
+    git(workspace, "tag", "kernels-film-v0.2.0")
+    film(workspace, version)
+    write(workspace, "bench", "0.1.0", "", dependencies='["kernels-film>=0.1,<0.3"]')
+    git(workspace, "commit", "-qam", "Third")
+    (problem,) = check_release.problems(f"kernels-film-v{version}", workspace)
+    assert told in problem
+
+
+def test_a_release_on_the_commit_of_its_tag_is_let_through(workspace: Path) -> None:
+    assert check_release.problems("kernels-film-v0.1.0", workspace) == []
+
+
+def test_a_patch_that_adds_is_refused_from_1_0_on(workspace: Path) -> None:
+    write(workspace, "bench", "0.1.0", "")
+    film(workspace, "1.0.0", api="f(a)\n")
+    git(workspace, "commit", "-qam", "Second")
+    git(workspace, "tag", "kernels-film-v1.0.0")
+    film(workspace, "1.0.1", api="f(a)\ng(b)\n")
+    (problem,) = check_release.problems("kernels-film-v1.0.1", workspace)
+    assert "release 1.1.0:\n  g(b)" in problem
+    film(workspace, "1.1.0", api="f(a)\ng(b)\n")
+    assert check_release.problems("kernels-film-v1.1.0", workspace) == []
+
+
+def test_a_missing_changelog_is_told(workspace: Path) -> None:
+    (workspace / "packages/kernels-film/CHANGELOG.md").unlink()
+    (problem,) = check_release.problems("kernels-film-v0.1.0", workspace)
+    assert problem == "packages/kernels-film/CHANGELOG.md is missing"
 
 
 @pytest.mark.parametrize("api", ["f(a)\n", "f(a, b)\ng(a)\n"])
@@ -168,6 +224,7 @@ def test_the_command_tells_the_package_or_the_problems() -> None:
     ("file", "old", "new", "gone"),
     [
         ("__init__.py", ', "RegisterPooling"]', "]", "class RegisterPooling()"),
+        ("public.py", "def f(a)", "def f(a, b)", "public: f(a)"),
         ("_registers.py", "def flop_count(self, dim: int)", "def flop_count(self)", "RegisterPooling.flop_count(dim"),
         ("_generator.py", "film_hidden_dim: int = 64", "film_hidden_dim: int", "KernelFiLMGenerator.__init__("),
         ("_generator.py", "film_hidden_dim: int = 64", "hidden: int = 64", "KernelFiLMGenerator.__init__("),
@@ -175,6 +232,7 @@ def test_the_command_tells_the_package_or_the_problems() -> None:
 )
 def test_a_break_changes_a_line_of_the_public_api(tmp_path: Path, file: str, old: str, new: str, gone: str) -> None:
     tree = shutil.copytree(ROOT / "packages" / "kernels-film", tmp_path / "kernels-film")
+    (tree / "src" / "kernels_film" / "public.py").write_text('__all__ = ["f"]\n\n\ndef f(a): ...\n')
     before = list(public_api.library(tree))
     source = tree / "src" / "kernels_film" / file
     assert old in source.read_text()
@@ -187,6 +245,8 @@ def test_commands_and_options_are_public() -> None:
     lines = list(public_api.command())
     assert "kernels-bench demo" in lines
     assert "kernels-bench demo --out = kernels-report" in lines
+    assert "kernels-bench run --allocator default|retain = default" in lines
+    assert "kernels-bench run --threads" in lines
 
 
 def wheel(path: Path, **changes: bytes | None) -> None:

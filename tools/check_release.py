@@ -6,10 +6,11 @@ checks
 - the version in the package's pyproject.toml,
 - the newest heading of its changelog, `## X.Y.Z - YYYY-MM-DD`, with something under it,
 - the ranges in which packages of this workspace require each other: others must accept the new version, and what
-  the package requires must have been released,
-- its api.txt: where lines of the last release are gone or changed, the version must be one that may break users.
+  the package requires must have been released, in the state in which it was tested here,
+- its api.txt: where lines of the last release are gone or changed, the version must be one that may break users, and
+  from 1.0 on one that may add to it where lines are new.
 
-The last release is the newest tag of the package below this one, so fetch the tags first.
+The last release is the newest tag of the package on this branch, so fetch the tags first.
 """
 
 import re
@@ -17,11 +18,12 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
@@ -35,14 +37,23 @@ def problems(tag: str, root: Path = ROOT) -> list[str]:
     if match is None or match["name"] not in projects:
         return [f"the tag must be NAME-vX.Y.Z with NAME one of {', '.join(sorted(projects))}; got {tag!r}"]
     name, version = match["name"], Version(match["version"])
-    releases = [Version(found["version"]) for found in map(TAG.fullmatch, _git_tags(root, name)) if found]
+    releases = _releases(root, name)
     return [
+        *_order(name, version, releases, root),
         *_version(name, version, projects[name]),
         *_changelog(name, version, root),
         *_ranges_of_others(name, version, projects, root),
         *_own_ranges(name, projects, root),
-        *_interface(name, version, releases, root),
+        *_interface(name, version, max(releases, default=None), root),
     ]
+
+
+def _order(name: str, version: Version, releases: list[Version], root: Path) -> Iterator[str]:
+    if version in releases:
+        if _git(root, "rev-parse", f"{name}-v{version}^{{commit}}") != _git(root, "rev-parse", "HEAD"):
+            yield f"{name} {version} was released from another commit; what is uploaded stays: take a new version"
+    elif releases and version < max(releases):
+        yield f"{name} {version} is below {max(releases)}, which this branch has released"
 
 
 def _version(name: str, version: Version, project: dict[str, Any]) -> Iterator[str]:
@@ -53,10 +64,13 @@ def _version(name: str, version: Version, project: dict[str, Any]) -> Iterator[s
 
 def _changelog(name: str, version: Version, root: Path) -> Iterator[str]:
     file = f"packages/{name}/CHANGELOG.md"
+    if not (root / file).exists():
+        yield f"{file} is missing"
+        return
     _, *sections = re.split(r"^## ", (root / file).read_text(), flags=re.MULTILINE)
     titles, texts = zip(*(section.partition("\n")[::2] for section in sections), strict=True) if sections else ((), ())
     if titles and titles[0].strip() == "Unreleased":
-        if texts[0].strip():
+        if _says_something(texts[0]):
             yield f"{file} has changes under '## Unreleased'; they belong under '## {version} - YYYY-MM-DD'"
             return
         titles, texts = titles[1:], texts[1:]
@@ -66,45 +80,80 @@ def _changelog(name: str, version: Version, root: Path) -> Iterator[str]:
         yield f"the newest heading of {file} must be '## {version} - YYYY-MM-DD'; it is {found}"
         return
     try:
-        date.fromisoformat(heading[1])
+        day = date.fromisoformat(heading[1])
     except ValueError as error:
         yield f"{file} dates {version} {heading[1]}: {error}"
-    if not texts[0].strip():
+    else:
+        # Somewhere the day has already begun.
+        if day > datetime.now(UTC).date() + timedelta(days=1):
+            yield f"{file} dates {version} {day}, which is to come"
+    if not _says_something(texts[0]):
         yield f"{file} says nothing under '## {titles[0].strip()}'"
+
+
+def _says_something(section: str) -> bool:
+    """Whether anything stands under the headings of a section."""
+    return any(line.strip() and not line.startswith("#") for line in section.splitlines())
 
 
 def _ranges_of_others(name: str, version: Version, projects: dict[str, Any], root: Path) -> Iterator[str]:
     for other, project in sorted(projects.items()):
         for text, requirement in _requirements(project):
-            if requirement.name == name and version not in requirement.specifier:
-                changed = f"{_requirement_start(text)}>={version.major}.{version.minor},<{_next_break(version)}"
+            if canonicalize_name(requirement.name) == name and version not in requirement.specifier:
+                marker = f"; {requirement.marker}" if requirement.marker else ""
+                changed = f"{_requirement_start(text)}>={version.major}.{version.minor},<{_next_break(version)}{marker}"
                 yield f"{_line(root, other, text)}\n  does not accept {name} {version}; write {changed!r} for {text!r}"
 
 
 def _own_ranges(name: str, projects: dict[str, Any], root: Path) -> Iterator[str]:
     for text, requirement in _requirements(projects[name]):
-        if requirement.name not in projects or requirement.name == name:
+        sibling = canonicalize_name(requirement.name)
+        if sibling not in projects or sibling == name:
             continue
-        released = [found["version"] for found in map(TAG.fullmatch, _git_tags(root, requirement.name)) if found]
-        if not any(requirement.specifier.filter(released)):
+        released = list(requirement.specifier.filter(_releases(root, sibling)))
+        if not released:
             yield (
-                f"{_line(root, name, text)}\n  requires a {requirement.name} that has not been released: "
-                f"no tag {requirement.name}-v{requirement.specifier}; release {requirement.name} first"
+                f"{_line(root, name, text)}\n  requires a {sibling} that has not been released: "
+                f"no tag {sibling}-v{requirement.specifier}; release {sibling} first"
+            )
+            continue
+        # The checks ran with the sibling in the tree, users get the released one: new names in it may be relied on.
+        newest, file = max(released), f"packages/{sibling}/api.txt"
+        new = _lines_only_in((root / file).read_text(), _recorded(root, sibling, newest))
+        if new:
+            yield (
+                f"{_line(root, name, text)}\n  {sibling} has names that its release {newest} lacks, so the checks say "
+                f"little about {name} with that; release {sibling} first:" + "".join(f"\n  {line}" for line in new)
             )
 
 
-def _interface(name: str, version: Version, releases: list[Version], root: Path) -> Iterator[str]:
-    file = f"packages/{name}/api.txt"
-    last = max((release for release in releases if release < version), default=None)
-    if last is None or version >= Version(_next_break(last)):
+def _interface(name: str, version: Version, last: Version | None, root: Path) -> Iterator[str]:
+    if last is None or version <= last or version >= Version(_next_break(last)):
         return
-    before = _git(root, "show", f"{name}-v{last}:{file}").splitlines()
-    gone = [line for line in before if line not in set((root / file).read_text().splitlines())]
-    if gone:
+    file = f"packages/{name}/api.txt"
+    before, after = _recorded(root, name, last), (root / file).read_text()
+    if gone := _lines_only_in(before, after):
         yield (
             f"{version} may not break users of {last}, but these lines of {file} are gone or changed; "
             f"release {_next_break(last)}.0 or take the change back:" + "".join(f"\n  {line}" for line in gone)
         )
+
+    elif last.major and version.minor == last.minor and (new := _lines_only_in(after, before)):
+        yield (
+            f"{version} may not add to {last}, but these lines of {file} are new; "
+            f"release {last.major}.{last.minor + 1}.0:" + "".join(f"\n  {line}" for line in new)
+        )
+
+
+def _lines_only_in(text: str, other: str) -> list[str]:
+    return [line for line in text.splitlines() if line not in set(other.splitlines())]
+
+
+def _recorded(root: Path, name: str, release: Version) -> str:
+    """The api.txt of a release; empty where it had none."""
+    file = f"packages/{name}/api.txt"
+    listed = _git(root, "ls-tree", "--name-only", f"{name}-v{release}", file)
+    return _git(root, "show", f"{name}-v{release}:{file}") if listed else ""
 
 
 def _requirements(project: dict[str, Any]) -> Iterator[tuple[str, Requirement]]:
@@ -128,12 +177,14 @@ def _line(root: Path, name: str, text: str) -> str:
     """Where a requirement stands: file, line number and the line."""
     file = f"packages/{name}/pyproject.toml"
     lines = (root / file).read_text().splitlines()
-    number = next(number for number, line in enumerate(lines, 1) if f'"{text}"' in line)
-    return f"{file}:{number}: {lines[number - 1].strip()}"
+    found = (f"{file}:{number}: {line.strip()}" for number, line in enumerate(lines, 1) if text in line)
+    return next(found, f"{file}: {text}")  # TOML may spell it over lines or with escapes
 
 
-def _git_tags(root: Path, name: str) -> list[str]:
-    return _git(root, "tag", "--list", f"{name}-v*").split()
+def _releases(root: Path, name: str) -> list[Version]:
+    """Those that the branch has in its history."""
+    tags = _git(root, "tag", "--list", f"{name}-v*", "--merged", "HEAD").split()
+    return [Version(found["version"]) for found in map(TAG.fullmatch, tags) if found]
 
 
 def _git(root: Path, *arguments: str) -> str:
@@ -149,7 +200,10 @@ def main() -> int:
     for problem in found:
         print(problem, file=sys.stderr)
     if not found:
-        print(f"{sys.argv[1]} can be released")
+        name = sys.argv[1].rpartition("-v")[0]
+        others = sorted(version for version in _releases(ROOT, name) if f"{name}-v{version}" != sys.argv[1])
+        compared = f"compared with {others[-1]}" if others else "no earlier tag of it here: was `git fetch --tags` run?"
+        print(f"{sys.argv[1]} can be released ({compared})")
     return 1 if found else 0
 
 

@@ -1,4 +1,4 @@
-"""The public API of every package, one line per name, in packages/NAME/api.txt.
+"""The public API of every package and its public modules, one line per name, in packages/NAME/api.txt.
 
 `python tools/public_api.py` compares these files with the tree and fails where they differ; with `--record` it writes
 them. Signatures are read from the source with griffe. kernels-bench is a command: its API is its options.
@@ -17,10 +17,19 @@ ROOT = Path(__file__).parents[1]
 
 
 def library(tree: Path) -> Iterator[str]:
-    """The names in `__all__`: functions with signatures, classes with their public bases and what these do not have."""
+    """The names in `__all__`, of the package and of every module whose name has no underscore."""
     package: Any = griffe.load(tree.name.replace("-", "_"), search_paths=[tree / "src"], allow_inspection=False)
-    for name in sorted(str(name) for name in package.exports):
-        public = package[name].final_target
+    yield from _names(package)
+    for name, module in sorted(package.modules.items()):
+        if not name.startswith("_"):
+            yield from (f"{name}: {line}" for line in _names(module))
+
+
+def _names(package: Any) -> Iterator[str]:
+    """Functions with signatures, classes with their public bases and what these do not have."""
+    for name in sorted(str(name) for name in package.exports or ()):
+        public = package[name]
+        public = public.final_target if public.is_alias else public
         if public.is_class:
             bases = [base for base in public.mro() if base.name in package.exports]
             yield f"class {name}({', '.join(base.name for base in bases)})"
@@ -49,6 +58,7 @@ def _members(described: Any) -> Iterator[str]:
 def command() -> Iterator[str]:
     """The subcommands of kernels-bench with their options and defaults."""
     from kernels_bench.__main__ import app
+    from kernels_bench.run._options import option_parser
 
     def parameters(words: str, described: Any) -> Iterator[str]:
         for parameter in described.params:
@@ -59,6 +69,11 @@ def command() -> Iterator[str]:
             yield from parameters(f"{words} {name}", subcommand)
 
     yield from sorted(parameters("kernels-bench", typer.main.get_command(app)))
+    for action in option_parser("kernels-bench run")._actions:
+        # How many cores there are is the machine's business.
+        default = "" if action.dest in ("help", "threads") else f" = {action.default}"
+        choices = f" {'|'.join(map(str, action.choices))}" if action.choices else ""
+        yield f"kernels-bench run {'/'.join(action.option_strings) or action.metavar}{choices}{default}"
 
 
 def main() -> int:

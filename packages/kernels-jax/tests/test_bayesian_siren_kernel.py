@@ -220,3 +220,9 @@ def test_errors():
         numpyro.plate("members", 5),
     ):
         LAYER((3,))
+
+
+@pytest.mark.parametrize("kernel", ["kernel", None, SIRENKernelND])
+def test_what_is_no_kernel_is_refused(kernel):
+    with pytest.raises(TypeError, match="kernel"):
+        BayesianSIRENKernelND.init(kernel)

@@ -197,3 +197,54 @@ print(interop.from_state_dict(window, interop.to_state_dict(window)).weight.shap
 assert not {"torch", "safetensors"} & set(sys.modules)
 """
     assert python(WITHOUT_TORCH + code) == "(1, 2)"
+
+
+@pytest.mark.parametrize("state", ["weights.pt", {0: np.zeros(2)}, object()])
+def test_what_maps_no_names_to_arrays_is_told(state):
+    with pytest.raises(TypeError, match="`state` must map names to arrays"):
+        from_state_dict(GaussianModulationND.init(1, 2, grid_size=7), state)
+
+
+def test_a_prefix_that_nothing_has_is_told_with_those_there_are():
+    state = {"kernel.weight": np.zeros(2), "mask.std_param": np.zeros((1, 2))}
+    with pytest.raises(ValueError, match=r"prefix 'msk\.'; its names begin with 'kernel', 'mask'"):
+        from_state_dict(GaussianModulationND.init(1, 2, grid_size=7), state, prefix="msk.")
+
+
+def test_shapes_without_weights_are_not_written(tmp_path):
+    blank = eqx.filter_eval_shape(GaussianModulationND.init, 1, 2, grid_size=7)
+    for write in (to_state_dict, lambda module: save_safetensors(module, tmp_path / "w.safetensors")):
+        with pytest.raises(ValueError, match="no weight for 'std_param': load weights first"):
+            write(blank)
+
+
+def test_two_weights_of_one_name_are_told():
+    with pytest.raises(ValueError, match=r"two weights of dict are called 'a\.b'"):
+        to_state_dict({"a.b": jnp.zeros(1), "a": {"b": jnp.ones(1)}})
+
+
+def test_a_value_that_is_no_array_is_named():
+    class Odd:
+        def detach(self):
+            raise RuntimeError("sparse")
+
+    window = GaussianModulationND.init(1, 2, grid_size=7)
+    with pytest.raises(TypeError, match=r"'mask\.std_param' cannot be a NumPy array: sparse"):
+        from_state_dict(window, {"mask.std_param": Odd()}, prefix="mask.")
+
+
+def test_files_of_another_kind_and_missing_folders_are_told(tmp_path):
+    window = GaussianModulationND.init(1, 2, grid_size=7)
+    (tmp_path / "w.pt").write_bytes(b"PK\x03\x04 no safetensors")
+    with pytest.raises(ValueError, match=r"w\.pt is no safetensors file .*torch\.load"):
+        load_safetensors(window, tmp_path / "w.pt")
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        save_safetensors(window, tmp_path / "nowhere" / "w.safetensors")
+
+
+def test_a_link_stays_a_link(tmp_path):
+    window = GaussianModulationND.init(1, 2, grid_size=7)
+    save_safetensors(window, tmp_path / "real.safetensors")
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "real.safetensors")
+    save_safetensors(window, tmp_path / "link.safetensors")
+    assert (tmp_path / "link.safetensors").is_symlink()

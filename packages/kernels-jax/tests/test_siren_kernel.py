@@ -246,3 +246,20 @@ def test_more_errors(key):
         axis_coordinates(3, 4, resolution=0.0)
     with pytest.raises(ValueError, match="`omega_0` must be positive"):
         SIRENPositionalEmbeddingND.init(1, 4, 4, omega_0=-1.0, key=key)
+
+
+@pytest.mark.parametrize("generator", ["film", KernelFiLMGenerator])
+def test_a_generator_that_is_no_module_is_refused(generator):
+    with pytest.raises(TypeError, match="film_generator"):
+        SIRENKernelND.init(
+            out_dim=1,
+            data_dim=1,
+            mlp_hidden_dim=4,
+            num_layers=2,
+            embedding_dim=4,
+            omega_0=1.0,
+            L_cache=4,
+            use_bias=True,
+            film_generator=generator,
+            key=jax.random.key(0),
+        )

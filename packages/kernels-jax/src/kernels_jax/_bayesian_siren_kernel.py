@@ -58,8 +58,11 @@ class BayesianSIRENKernelND(PyroxModule):
             pyrox_name: scope of its sites.
 
         Raises:
-            TypeError, ValueError: unknown `priors`; `prior_std` that is no positive number.
+            TypeError, ValueError: `kernel` that is no `SIRENKernelND`, unknown `priors`, `prior_std` that is no
+                positive number.
         """
+        if not isinstance(kernel, SIRENKernelND):
+            raise TypeError(f"`kernel` must be a SIRENKernelND, got {type(kernel).__name__}")
         _check.choice("priors", priors, PRIORS)
         return cls(kernel, priors, _check.positive("prior_std", prior_std), pyrox_name=pyrox_name)
 

@@ -108,6 +108,7 @@ class KernelFiLMGenerator(eqx.Module):
         return self._pairs(conditioning)
 
     def _pairs(self, conditioning: Conditioning) -> list[Modulation]:
-        output = jax.vmap(lambda c: self.mlp[2](self.mlp[1](self.mlp[0](c))))(conditioning)
+        with jax.default_matmul_precision("highest"):  # as the kernel's own layers
+            output = jax.vmap(lambda c: self.mlp[2](self.mlp[1](self.mlp[0](c))))(conditioning)
         output = output.reshape(len(conditioning), self.num_film_layers, 2, self.kernel_hidden_dim)
         return [(output[:, layer, 0], output[:, layer, 1]) for layer in range(self.num_film_layers)]

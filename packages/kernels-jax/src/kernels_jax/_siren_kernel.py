@@ -197,6 +197,8 @@ class SIRENKernelND(PyroxModule):
         num_layers = _check.integer("num_layers", num_layers, 2)
         hidden_omega_0 = _check.positive("hidden_omega_0", hidden_omega_0)
         _check_geometry.flag("film_after_pos_embed", film_after_pos_embed)
+        if film_generator is not None and (isinstance(film_generator, type) or not callable(film_generator)):
+            raise TypeError(f"`film_generator` must be a module to call or None, got {film_generator!r}")
         if film_after_pos_embed and embedding_dim != mlp_hidden_dim:
             raise ValueError(
                 f"`film_after_pos_embed=True` needs `embedding_dim` (={embedding_dim}) equal to "
@@ -320,7 +322,8 @@ def _uniform_linear(fan_in: int, fan_out: int, bound: float, use_bias: bool, *, 
 def _affine(linear: eqx.nn.Linear, h: Points) -> Points:
     """`W h + b` over features-first matrices."""
     assert linear.weight is not None
-    y = linear.weight @ h
+    # In full: on GPUs and TPUs JAX would round the operands to TensorFloat-32 or bfloat16.
+    y = jnp.matmul(linear.weight, h, precision="highest")
     return y if linear.bias is None else y + linear.bias[:, None]
 
 

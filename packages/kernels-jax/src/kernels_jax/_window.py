@@ -140,7 +140,7 @@ class ExponentialModulationND(ModulationND):
 
     Attributes:
         weight: `(D, C)`, on every axis a linear ramp over channels from slow to fast, divided by D. It is saved with
-            the other weights, but its gradient is zero.
+            the other weights, but its gradient is zero; weight decay would move it, so leave it out of that.
 
     Example:
         >>> [round(rate, 4) for rate in ExponentialModulationND.init(2, 3).weight[0].tolist()]

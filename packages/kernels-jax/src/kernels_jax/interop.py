@@ -11,6 +11,7 @@ counterpart, `L_cache` above all.
 """
 
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,12 +33,14 @@ def from_state_dict(module: M, state: Mapping[str, Any], *, prefix: str = "") ->
 
     Args:
         module: any pytree of modules; `eqx.filter_eval_shape` of its constructor will do, which draws no weights.
-        state: names to PyTorch tensors (any dtype, device and `requires_grad`), NumPy or JAX arrays, which are copied.
+        state: names to PyTorch tensors (any dtype that NumPy has or bfloat16, any device and `requires_grad`), NumPy or
+            JAX arrays, which are copied. JAX transformations see through none of them.
         prefix: takes the names that begin with it, and leaves the others alone: `"kernel."` for the kernel of a
             `CKConvND`.
 
     Raises:
-        TypeError: floating-point, integer, complex or boolean where the leaf is another of these.
+        TypeError: `state` is no mapping of names; a value that is no array; floating-point, integer, complex or boolean
+            where the leaf is another of these.
         ValueError: names that are missing or unexpected, shapes that differ. All of them are told.
 
     Example:
@@ -48,9 +51,14 @@ def from_state_dict(module: M, state: Mapping[str, Any], *, prefix: str = "") ->
         >>> from_state_dict(window, state, prefix="mask.").std_param.tolist()
         [[0.5, 0.25]]
     """
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise TypeError(f"`state` must map names to arrays, as `state_dict()` does; got {type(state).__name__}")
     given = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     leaves = _weights(module)
-    arrays = {name: _as_numpy(value) for name, value in given.items() if name in leaves}
+    if not given and leaves:
+        starts = ", ".join(repr(start) for start in dict.fromkeys(name.split(".")[0] for name in state)) or "none"
+        raise ValueError(f"`state` has no name that begins with the prefix {prefix!r}; its names begin with {starts}")
+    arrays = {name: _as_numpy(prefix + name, value) for name, value in given.items() if name in leaves}
     _check_fit(type(module).__name__, prefix, leaves, given, arrays)
 
     def filled(path: Any, leaf: Any) -> Any:
@@ -67,6 +75,9 @@ def to_state_dict(module: Any, *, prefix: str = "") -> dict[str, NDArray[Any]]:
     bfloat16 becomes float32, which NumPy has and which loses nothing. In PyTorch:
     `layer.load_state_dict({name: torch.from_numpy(value) for name, value in to_state_dict(module).items()})`.
 
+    Raises:
+        ValueError: shapes without weights, as `eqx.filter_eval_shape` makes them; two weights of one name.
+
     Example:
         >>> from kernels_jax import ExponentialModulationND
         >>> {name: value.shape for name, value in to_state_dict(ExponentialModulationND.init(2, 3)).items()}
@@ -81,8 +92,8 @@ def load_safetensors(module: M, path: str | os.PathLike[str], *, prefix: str = "
 
     Raises:
         ModuleNotFoundError: safetensors is not installed.
-        OSError, safetensors.SafetensorError: no such file, or no safetensors file.
-        TypeError, ValueError: as `from_state_dict`.
+        OSError: no such file.
+        TypeError, ValueError: no safetensors file, and as `from_state_dict`.
 
     Example:
         >>> import tempfile
@@ -93,7 +104,17 @@ def load_safetensors(module: M, path: str | os.PathLike[str], *, prefix: str = "
         ...     bool((load_safetensors(blank, f"{folder}/window.safetensors").weight[0, 1] > 13).all())
         True
     """
-    return from_state_dict(module, _safetensors().load_file(path), prefix=prefix)
+    package = _safetensors()
+    try:
+        state = package.load_file(path)
+    except OSError:
+        raise
+    except Exception as error:  # a file of another kind fails in many ways
+        raise ValueError(
+            f"{os.fspath(path)} is no safetensors file ({error}); of one that torch.save wrote, give "
+            "torch.load(path, weights_only=True) to `from_state_dict`"
+        ) from error
+    return from_state_dict(module, state, prefix=prefix)
 
 
 def save_safetensors(module: Any, path: str | os.PathLike[str], *, prefix: str = "") -> None:
@@ -102,12 +123,15 @@ def save_safetensors(module: Any, path: str | os.PathLike[str], *, prefix: str =
     Raises:
         ModuleNotFoundError: safetensors is not installed.
         OSError: the file cannot be written.
+        ValueError: as `to_state_dict`.
 
     The example is that of `load_safetensors`.
     """
     data = _safetensors().save(_arrays(module, prefix))
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    path = Path(path).resolve()  # through links, which stay
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         partial.write_bytes(data)
         partial.replace(path)
@@ -135,20 +159,30 @@ def _name(path: Iterable[Any]) -> str:
 
 def _weights(module: Any) -> dict[str, Any]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(module)
-    return {_name(path): leaf for path, leaf in leaves if _is_weight(leaf)}
+    weights: dict[str, Any] = {}
+    for path, leaf in leaves:
+        if _is_weight(leaf) and weights.setdefault(_name(path), leaf) is not leaf:
+            raise ValueError(f"two weights of {type(module).__name__} are called {_name(path)!r}")
+    return weights
 
 
 def _arrays(module: Any, prefix: str) -> dict[str, NDArray[Any]]:
-    return {prefix + name: np.array(leaf) for name, leaf in _weights(module).items()}
+    weights = _weights(module)
+    if blank := [name for name, leaf in weights.items() if isinstance(leaf, jax.ShapeDtypeStruct)]:
+        raise ValueError(f"{type(module).__name__} has a shape but no weight for {blank[0]!r}: load weights first")
+    return {prefix + name: np.array(leaf) for name, leaf in weights.items()}
 
 
-def _as_numpy(value: Any) -> NDArray[Any]:
-    if hasattr(value, "detach"):  # a PyTorch tensor, known by its manners
-        value = value.detach().cpu()
-        if str(value.dtype) == "torch.bfloat16":
-            value = value.float()
-        value = value.numpy()
-    return np.asarray(value)
+def _as_numpy(name: str, value: Any) -> NDArray[Any]:
+    try:
+        if hasattr(value, "detach"):  # a PyTorch tensor, known by its manners
+            value = value.detach().cpu()
+            if str(value.dtype) == "torch.bfloat16":
+                value = value.float()
+            value = value.numpy()
+        return np.asarray(value)
+    except Exception as error:  # whatever keeps a tensor from being an array: its dtype, its layout, no data at all
+        raise TypeError(f"`state`: {name!r} cannot be a NumPy array: {error}") from error
 
 
 def _check_fit(

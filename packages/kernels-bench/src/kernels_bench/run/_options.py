@@ -9,8 +9,8 @@ from . import _allocator
 from ._suites import SUITES
 
 
-def parse(arguments: Sequence[str], program: str) -> argparse.Namespace:
-    """The options; exits with 2 and says why where they make no sense."""
+def option_parser(program: str) -> argparse.ArgumentParser:
+    """All options, with their defaults."""
     parser = argparse.ArgumentParser(
         program, description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=_EPILOG
     )
@@ -44,6 +44,12 @@ def parse(arguments: Sequence[str], program: str) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=_path, metavar="FOLDER", help="write results.json, results.md and pictures to FOLDER"
     )
+    return parser
+
+
+def parse(arguments: Sequence[str], program: str) -> argparse.Namespace:
+    """The options; exits with 2 and says why where they make no sense."""
+    parser, cores = option_parser(program), _cores()
     options = parser.parse_args(arguments)
     options.suites = list(dict.fromkeys(options.suites)) or list(SUITES)
     if unknown := [name for name in options.suites if name not in SUITES]:
