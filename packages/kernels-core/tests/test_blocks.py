@@ -1,5 +1,6 @@
 """Kernels made in blocks against the same kernels made at once."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -34,13 +35,13 @@ def siren(**options: Any) -> nn.Module:
 
 def fourier() -> nn.Module:
     torch.manual_seed(0)
-    dropout = LazyConfig(nn.Dropout)(p=0.5)
-    return RandomFourierKernelND(**GEOMETRY, omega_0=1.0, use_bias=False, nonlinear_cfg=dropout).double()
+    return RandomFourierKernelND(**GEOMETRY, omega_0=1.0, use_bias=False, nonlinear_cfg=LazyConfig(nn.GELU)()).double()
 
 
 CASES: dict[str, tuple[Callable[[], nn.Module], int | None]] = {
     "plain": (siren, None),
     "film": (lambda: siren(film_cfg=Generator()), 3),
+    "fourier": (fourier, None),
     "generator without condition": (lambda: siren(film_cfg=Generator()), None),
 }
 
@@ -59,7 +60,8 @@ def test_values_and_gradients(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     make, samples = CASES[name]
     kernel = make()
     conditioning = None if samples is None else torch.randn(samples, 3, dtype=torch.float64, requires_grad=True)
-    inputs = [p for n, p in kernel.named_parameters() if samples is not None or "film" not in n]
+    named = [(n, p) for n, p in kernel.named_parameters() if p.requires_grad]
+    inputs = [p for n, p in named if samples is not None or "film" not in n]
     inputs += [] if conditioning is None else [conditioning]
     grad = torch.randn(samples or 1, 2, 7, 5, dtype=torch.float64)
     whole = evaluate(kernel, conditioning, 1, monkeypatch)
@@ -112,16 +114,99 @@ def test_a_parameter_changed_in_between_is_an_error(monkeypatch: pytest.MonkeyPa
         values.sum().backward()
 
 
-def test_randomness_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gradient of an output that dropout set to zero is zero, also where the features are made again."""
-    kernel = fourier()
-    readout: Any = kernel.get_submodule("out_linear")
-    values = evaluate(kernel, None, 7, monkeypatch)
-    after = torch.get_rng_state()
-    (grad,) = torch.autograd.grad(values.sum(), [readout.weight])
-    assert torch.equal(torch.get_rng_state(), after)
-    # The readout is linear: with its gradient in the sum over points, the sum comes out again.
-    torch.testing.assert_close((grad[0] * readout.weight[0]).sum(), values[0, 0].sum())
+def test_every_derivative_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through gamma and beta, too, which are made by parameters of the kernel, and of an axis given twice."""
+    kernel: Any = siren(film_cfg=Generator())
+    conditioning = torch.randn(2, 3, dtype=torch.float64)
+    found = []
+    for blocks in (1, 3):
+        values = evaluate(kernel, conditioning, blocks, monkeypatch)
+        first = torch.autograd.grad(values.square().mean(), list(kernel.parameters()), create_graph=True)
+        penalty = sum(t.square().sum() for t in first)
+        positions = torch.linspace(-1, 1, 7, dtype=torch.float64, requires_grad=True)
+        twice = torch.autograd.grad(kernel.evaluate([positions] * 2).sum(), positions, create_graph=True)
+        found.append((*first, *torch.autograd.grad(penalty, list(kernel.parameters())), *twice))  # type: ignore[arg-type]
+    torch.testing.assert_close(*found)
+
+
+def test_two_backward_passes_at_a_time_leave_the_module_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel: Any = siren()
+    before = list(kernel.parameters())
+    meet = threading.Barrier(2, timeout=10)
+    values = [evaluate(kernel, None, 7, monkeypatch) for _ in range(2)]
+    points, errors = SIRENKernelND._points, []
+
+    def waiting(*arguments: Any) -> Tensor:
+        meet.wait()
+        return points(*arguments)
+
+    def backward(value: Tensor) -> None:
+        try:
+            torch.autograd.grad(value.sum(), before)
+        except Exception as error:  # told by the test's own thread
+            errors.append(error)
+
+    monkeypatch.setattr(SIRENKernelND, "_points", waiting)
+    threads = [threading.Thread(target=backward, args=(value,)) for value in values]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert all(now is then for now, then in zip(kernel.parameters(), before, strict=True))
+
+
+def watch(linear: nn.Linear) -> None:
+    linear.register_forward_hook(lambda *_: None)
+
+
+def borrow(linear: nn.Linear) -> None:
+    weight = linear.weight.detach().clone().requires_grad_()
+    del linear.weight
+    linear.weight = weight  # type: ignore[assignment]
+
+
+def spectral(linear: nn.Linear) -> None:
+    nn.utils.parametrizations.spectral_norm(linear)
+
+
+@pytest.mark.parametrize("change", [watch, borrow, spectral])
+def test_layers_that_do_something_of_their_own_see_the_whole_grid(
+    change: Callable[[nn.Linear], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel: Any = siren()
+    change(kernel.hidden_linears[0])
+    points, calls = SIRENKernelND._points, []
+    monkeypatch.setattr(
+        SIRENKernelND, "_points", lambda self, axes, extra: calls.append(axes) or points(self, axes, extra)
+    )  # type: ignore[func-returns-value]
+    evaluate(kernel, None, 7, monkeypatch).sum().backward()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("frozen", ["all", "all but the generator"])
+def test_nothing_to_train(frozen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel: Any = siren(film_cfg=Generator())
+    kernel.requires_grad_(False)
+    kernel.film_generator.requires_grad_(frozen != "all")
+    assert not evaluate(kernel, None, 7, monkeypatch).requires_grad
+
+
+def test_the_longest_axis_is_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel: Any = siren()
+    axes = [torch.zeros(1, dtype=torch.float64), torch.linspace(-1, 1, 40, dtype=torch.float64)]
+    whole = kernel.evaluate(axes)
+    monkeypatch.setattr(_blocks, "MANY", 0)
+    monkeypatch.setattr(_blocks, "BLOCK", 80)
+    assert [part.size for part in _blocks._parts(kernel, axes, 8) or []] == [10] * 4
+    torch.testing.assert_close(kernel.evaluate(axes), whole)
+
+
+def test_modulations_of_another_shape_are_told() -> None:
+    kernel: Any = siren(film_cfg=Generator())
+    kernel.film_generator.forward = lambda _: [(torch.ones(8), torch.ones(8))] * 2
+    with pytest.raises(ValueError, match=r"gammas and betas \[B, 8\]; got \(8,\)"):
+        kernel.evaluate([torch.zeros(3, dtype=torch.float64)] * 2, torch.ones(1, 3))
 
 
 def test_large_kernels_need_less_memory_than_their_features() -> None:

@@ -10,6 +10,7 @@ from . import _check
 from ._coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
 from ._grid_affine import grid_affine
 from ._marks import MarkedModule, mark
+from ._plain import is_plain
 
 
 def siren_bound(fan_in: int, omega_0: float = 1.0, *, is_first: bool = False) -> float:
@@ -29,11 +30,6 @@ def siren_bound(fan_in: int, omega_0: float = 1.0, *, is_first: bool = False) ->
 def at_least_float32(tensor: Tensor) -> Tensor:
     """`tensor` in float32, or in float64 if it has that: coordinates and masks need no less."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-
-
-def is_plain(linear: nn.Module) -> bool:
-    """Whether only `weight` and `bias` matter; an adapter or a pruned layer does something of its own when called."""
-    return type(linear) is nn.Linear and not linear._forward_pre_hooks and not linear._forward_hooks
 
 
 def affine_of_axes(axes: Sequence[Tensor], linear: nn.Linear) -> Tensor:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from . import _check
 from ._blocks import evaluate_in_blocks
 from ._coordinates import coordinate_grid
-from ._embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, is_plain, siren_bound
+from ._embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
 from ._lazy import build_module
 from ._marks import MarkedModule, mark
+from ._plain import is_plain, is_plain_autograd
 
 
 class ImplicitKernelND(MarkedModule):
@@ -149,8 +150,11 @@ class SIRENNetworkND(ImplicitKernelND):
         if conditioning is not None and self.film_generator is not None:
             pairs = list(self.film_generator(conditioning))
             self._check_film("num_film_layers", len(pairs), self._modulations)
-        samples = pairs[0][0].shape[0] if pairs else 1
-        return evaluate_in_blocks(self, axes, list(itertools.chain(*pairs)), samples * self.mlp_hidden_dim)
+        extra = list(itertools.chain(*pairs))
+        if any(tensor.ndim != 2 or tensor.shape[1] != self.mlp_hidden_dim for tensor in extra):
+            shapes = ", ".join(str(tuple(tensor.shape)) for tensor in extra)
+            raise ValueError(f"the FiLM generator must give gammas and betas [B, {self.mlp_hidden_dim}]; got {shapes}")
+        return evaluate_in_blocks(self, axes, extra, self.mlp_hidden_dim)
 
     def _points(self, axes: Sequence[Tensor], extra: Sequence[Tensor]) -> Tensor:
         """Kernel values on a product grid, modulated by `extra`: gamma and beta of each modulation in turn."""
@@ -255,15 +259,17 @@ def _affine(h: Tensor, linear: Any) -> Tensor:
     # As a convolution of one tap it is oneDNN's, and measured up to 2.4 times faster than the matrix product of MKL
     # (both in float32, on a CPU that is not Intel's). Dilation changes nothing of one tap but always chooses oneDNN.
     image = h.contiguous().view(1, 1, -1, h.shape[-1]).movedim(-1, 1)
-    image = nn.functional.conv2d(image, linear.weight[..., None, None], linear.bias, dilation=2)
-    return image.movedim(1, -1).reshape(*h.shape[:-1], -1)
+    image = nn.functional.conv2d(image, linear.weight[..., None, None], dilation=2)
+    result = image.movedim(1, -1).reshape(*h.shape[:-1], -1)
+    # The gradient of a bias in there would be a sum over all points one after another.
+    return result if linear.bias is None else result + linear.bias
 
 
 def _suits_convolution(h: Tensor, weight: Tensor) -> bool:
-    if h.device.type != "cpu" or h.dtype != torch.float32 or torch.compiler.is_compiling():
+    if h.device.type != "cpu" or h.dtype != torch.float32 or not is_plain_autograd():
         return False
     many = h.numel() * weight.shape[0] >= MANY_PRODUCTS * torch.get_num_threads()
-    return many and bool(torch.backends.mkldnn.enabled)
+    return many and torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled)
 
 
 def _modulate(h: Tensor, modulation: tuple[Tensor, Tensor] | None) -> Tensor:

@@ -15,6 +15,7 @@ from ._bounds import bounded
 from ._embedding import at_least_float32
 from ._grid_affine import weighted_sum
 from ._marks import MarkedModule, mark
+from ._plain import is_plain_autograd
 
 # exp(x) = exp2(x log2 e): where windows underflow, torch's exp on the CPU is 30 times slower than its exp2.
 _LOG2_E = math.log2(math.e)
@@ -43,27 +44,22 @@ def gaussian_window(position: Tensor, std: Tensor) -> Tensor:
 
 
 def _exp2(exponent: Tensor, axes: int = 1) -> Tensor:
-    """`2^exponent`, exactly 0 where a product over so many axes may not be a normal number.
+    """`2^exponent`, exactly 0 where a product over so many axes, of at most 3, may not be a normal number.
 
     Denormal numbers, a band of them around every window, are a hundred times slower than others.
     """
-    least = math.log2(torch.finfo(exponent.dtype).tiny) / axes
+    least = math.log2(torch.finfo(exponent.dtype).tiny) / min(axes, 3)
     return torch.exp2(nn.functional.threshold(exponent, least, -math.inf))
 
 
 class _DecayTable(torch.autograd.Function):
     """`_exp2(distance[n] * decay[c], axes)`, `[N, C]`, with fewer passes over it than its operations one by one."""
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(distance: Tensor, decay: Tensor, axes: int) -> Tensor:
-        return _exp2(distance.unsqueeze(-1) * decay, axes)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
-        distance, decay, _ = inputs
-        ctx.save_for_backward(distance, decay, output)
+    def forward(ctx: Any, distance: Tensor, decay: Tensor, axes: int) -> Tensor:
+        table = _exp2(distance.unsqueeze(-1) * decay, axes)
+        ctx.save_for_backward(distance, decay, table)
+        return table
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -158,7 +154,10 @@ class DecayModulationND(ModulationND):
         for positions, decay in zip(axes, self._decay().unbind(0), strict=True):
             # The square of positions in the precision of the result.
             distance = self._distance(positions.to(decay.dtype))
-            tables.append(_DecayTable.apply(distance, decay, self.data_dim))
+            if is_plain_autograd():
+                tables.append(_DecayTable.apply(distance, decay, self.data_dim))
+            else:
+                tables.append(_exp2(distance.unsqueeze(-1) * decay, self.data_dim))
         return tables
 
 
