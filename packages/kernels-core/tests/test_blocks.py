@@ -198,7 +198,7 @@ def test_the_longest_axis_is_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = kernel.evaluate(axes)
     monkeypatch.setattr(_blocks, "MANY", 0)
     monkeypatch.setattr(_blocks, "BLOCK", 80)
-    assert [part.size for part in _blocks._parts(kernel, axes, 8) or []] == [10] * 4
+    assert [part.size for part in _blocks._parts(kernel, axes, [], 8) or []] == [10] * 4
     torch.testing.assert_close(kernel.evaluate(axes), whole)
 
 

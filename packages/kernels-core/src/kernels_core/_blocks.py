@@ -42,8 +42,7 @@ def evaluate_in_blocks(network: Any, axes: Sequence[Tensor], extra: Sequence[Ten
     again (Chen et al. 2016, arXiv:1604.06174). What watches single operations, or a layer that is more than a function
     of each point, sees the whole grid.
     """
-    samples = max((tensor.shape[0] for tensor in extra), default=1)
-    parts = _parts(network, axes, samples * width)
+    parts = _parts(network, axes, extra, width)
     if parts is None:
         points = _on_grid(network._points(axes, extra), axes)
     else:
@@ -57,7 +56,7 @@ def _on_grid(points: Tensor, axes: Sequence[Tensor]) -> Tensor:
     return points.unflatten(-2, [positions.shape[0] for positions in axes])
 
 
-def _parts(network: nn.Module, axes: Sequence[Tensor], width: int) -> list[Part] | None:
+def _parts(network: nn.Module, axes: Sequence[Tensor], extra: Sequence[Tensor], width: int) -> list[Part] | None:
     """What to evaluate at a time; None for all at once."""
     if not is_plain_autograd():
         return None
@@ -65,7 +64,7 @@ def _parts(network: nn.Module, axes: Sequence[Tensor], width: int) -> list[Part]
     if on_cpu:
         keep_freed_memory()
     lengths = [positions.shape[0] for positions in axes]
-    features = width * math.prod(lengths)
+    features = width * math.prod(lengths) * max((tensor.shape[0] for tensor in extra), default=1)
     many, block = (MANY, BLOCK) if on_cpu else (DEVICE_MANY, DEVICE_BLOCK)
     if features <= many or not _is_pointwise(network):
         return None

@@ -7,9 +7,9 @@ import jax
 from numpyro.handlers import seed
 from numpyro.primitives import _PYRO_STACK, Messenger
 
-# What runs a function to write down its operations, for `jax.jit`, `jax.checkpoint` and loops: `trace_to_jaxpr`,
-# `trace_to_jaxpr_dynamic` or `trace_to_jaxpr_nocache`, by version of JAX.
-_TRACER = "trace_to_jaxpr"
+# What runs a function to write down its operations, for `jax.jit`, `jax.checkpoint` and loops, by version of JAX. (Not
+# `trace_to_jaxpr_nounits`: derivatives write down too, but anew at every call.)
+_TRACERS = {"trace_to_jaxpr", "trace_to_jaxpr_dynamic", "trace_to_jaxpr_nocache"}
 
 
 def check_handlers(name: str) -> None:
@@ -25,9 +25,7 @@ def check_handlers(name: str) -> None:
         if code is Messenger.__call__.__code__:
             outside = traced
             break
-        traced = traced or (
-            code.co_name.startswith(_TRACER) and str(frame.f_globals.get("__name__")).startswith("jax.")
-        )
+        traced = traced or (code.co_name in _TRACERS and str(frame.f_globals.get("__name__")).startswith("jax."))
     else:
         # Handlers in `with` blocks have no call; a key that is a constant of what is compiled tells the same.
         outside = traced and any(map(_has_constant_key, _PYRO_STACK))
