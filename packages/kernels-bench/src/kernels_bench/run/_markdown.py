@@ -20,7 +20,8 @@ def markdown(result: dict[str, Any], pictures: Sequence[str] = ()) -> str:
         lines += ["", "### Scaling", "", *scaling_tables(result["scaling"])]
     for name in pictures:
         theme = "only-dark" if "dark" in name else "only-light"
-        lines += ["", f"```{{image}} {name}", ":alt: Time and memory against length", f":class: {theme}", "```"]
+        # As Markdown's own images, whose paths follow when the page is included in one elsewhere.
+        lines += ["", f"![Time and memory against length]({name}){{.{theme}}}"]
     for suite in dict.fromkeys(record["suite"] for record in result["cases"]):
         lines += ["", f"### {suite}", ""]
         lines += _cases([record for record in result["cases"] if record["suite"] == suite])
