@@ -196,8 +196,8 @@ class _Transform:
             _copy(signal.narrow(-1, to, size), target.narrow(-1, source, size))
 
 
-# torch transposes a matrix of fewer elements, or one that is not dense, element by element.
-LEAST_TRANSPOSED = 60 * 60
+# torch transposes dense matrices fast, but each takes some operations, which those of fewer elements do not repay.
+LEAST_TRANSPOSED = 1 << 15
 
 
 def _copy(source: Tensor, target: Tensor) -> None:
