@@ -294,22 +294,24 @@ def test_compiled_vmap(case: Case, in_dims: tuple[int | None, ...]) -> None:
     assert_same(compiled(vmap(convolution(case), in_dims))(*operands), looped(convolution(case), in_dims, operands))
 
 
-@pytest.mark.parametrize("requires", [(), (0,), (1,), (0, 1)], ids=str)
+@pytest.mark.parametrize("requires", [(), *SUBSETS], ids=str)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_opcheck_of_the_convolution(case: Case, requires: tuple[int, ...]) -> None:
     for dtypes in ((F32, F32, F32), (torch.bfloat16, F64, F32)):
-        operands = [t.requires_grad_(i in requires) for i, t in enumerate(case.operands(*dtypes)[:2])]
+        operands = [t.requires_grad_(i in requires) for i, t in enumerate(case.operands(*dtypes))]
         opcheck(torch.ops.kernels_core.fftconv, *operands, *case.arguments)
+        opcheck(torch.ops.kernels_core.fftconv, *operands[:2], None, *case.arguments)
 
 
 @pytest.mark.parametrize("needs", [(True, True), (True, False), (False, True), (False, False)], ids=str)
-@pytest.mark.parametrize("requires", [(), (0,), (0, 1, 2)], ids=str)
+@pytest.mark.parametrize("requires", [(), (0,), (3,), (0, 1, 2, 3)], ids=str)
 @pytest.mark.parametrize("case", [CASES[0], CASES[3]], ids=str)
 def test_opcheck_of_the_gradients(case: Case, requires: tuple[int, ...], needs: tuple[bool, bool]) -> None:
     for dtypes in ((F32, F32, F32), (torch.bfloat16, F64, F32)):
-        x, kernel, _ = case.operands(*dtypes)
-        operands = [t.requires_grad_(i in requires) for i, t in enumerate((torch.ones_like(x), x, kernel))]
+        x, kernel, shortcut = case.operands(*dtypes)
+        operands = [t.requires_grad_(i in requires) for i, t in enumerate((torch.ones_like(x), x, kernel, shortcut))]
         opcheck(torch.ops.kernels_core.fftconv_backward, *operands, *case.arguments, *needs)
+        opcheck(torch.ops.kernels_core.fftconv_backward, *operands[:3], None, *case.arguments, *needs)
 
 
 def opcheck(operator: Any, *args: Any) -> None:
@@ -347,9 +349,9 @@ def work(case: Case) -> list[list[float]]:
 
     By the operators themselves: torch's autograd does not run in a child of a process that has compiled something.
     """
-    x, kernel, _ = case.operands(F64)
-    y = torch.ops.kernels_core.fftconv(x, kernel, *case.arguments)
-    grads = torch.ops.kernels_core.fftconv_backward(y.tanh(), x, kernel, *case.arguments, True, True)
+    operands = case.operands(F64)
+    y = torch.ops.kernels_core.fftconv(*operands, *case.arguments)
+    grads = torch.ops.kernels_core.fftconv_backward(y.tanh(), *operands, *case.arguments, True, True)
     return [t.flatten().tolist() for t in (y, *grads)]
 
 

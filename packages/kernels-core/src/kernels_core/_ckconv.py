@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from . import _check
 from ._cache import ConstantCache
 from ._coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
-from ._fftconv import DTYPES, constant_operator, fftconv_checked, paddings_per_axis, with_shortcut
-from ._fftconv_execute import Operator, compute_dtype, convolve_prepared
+from ._fftconv import DTYPES, fftconv_checked, paddings_per_axis
+from ._fftconv_execute import Operator, compute_dtype, convolve_prepared, prepare
 from ._lazy import build_module, describe, takes_argument
 from ._marks import MarkedModule
 from ._siren import ImplicitKernelND
@@ -158,15 +158,12 @@ class CKConvND(MarkedModule):
         kernel = self._windowed_kernel(signal, finer, conditioning)
         if kernel.shape[0] != 1 and kernel.shape[0] != x.shape[0]:
             raise ValueError(f"`conditioning` gives {kernel.shape[0]} kernels for the {x.shape[0]} samples of `x`")
-        # Channels last, as kernels are in memory.
-        kernel = with_shortcut(kernel.movedim(1, -1), self.shortcut, self._paddings, True, compute_dtype(x, kernel))
-        if is_bhl_input:
-            kernel = kernel.movedim(-1, 1)
-        return fftconv_checked(x, kernel, self._paddings, channels_last=not is_bhl_input)
+        kernel = kernel if is_bhl_input else kernel.movedim(1, -1)
+        return fftconv_checked(x, kernel, self.shortcut, self._paddings, channels_last=not is_bhl_input)
 
     def _operator(self, x: Tensor, signal: tuple[int, ...], finer: tuple[float, ...]) -> Operator:
         kernel = self._windowed_kernel(signal, finer, None)
-        return constant_operator(kernel, self.shortcut, signal, self._paddings, compute_dtype(x, kernel))
+        return prepare(kernel, self.shortcut, signal, self._paddings, compute_dtype(x, kernel))
 
     def _windowed_kernel(
         self, signal: tuple[int, ...], finer: tuple[float, ...], conditioning: Tensor | None

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from . import _check
-from ._fftconv_execute import Operator, compute_dtype, prepare
 from ._fftconv_operators import differentiable_fftconv
-from ._fftconv_plan import PADDINGS, kernel_centre
+from ._fftconv_plan import PADDINGS
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -58,21 +57,14 @@ def fftconv_nd(
         torch.Size([2, 8, 50, 37])
     """
     paddings = check_operands(x, kernel, shortcut, padding, _check.flag("channels_last", channels_last))
-    if shortcut is not None:
-        kernel = with_shortcut(kernel, shortcut, paddings, channels_last, compute_dtype(x, kernel))
-    return fftconv_checked(x, kernel, paddings, channels_last)
+    return fftconv_checked(x, kernel, shortcut, paddings, channels_last)
 
 
-def fftconv_checked(x: Tensor, kernel: Tensor, paddings: tuple[str, ...], channels_last: bool) -> Tensor:
+def fftconv_checked(
+    x: Tensor, kernel: Tensor, shortcut: Tensor | None, paddings: tuple[str, ...], channels_last: bool
+) -> Tensor:
     """`fftconv_nd` for operands that fit: checks of sizes that cannot fail would be guards of an exported program."""
-    return differentiable_fftconv(x, kernel, ",".join(paddings), channels_last)
-
-
-def constant_operator(
-    kernel: Tensor, shortcut: Tensor, signal: tuple[int, ...], paddings: tuple[str, ...], dtype: torch.dtype
-) -> Operator:
-    """What `fftconv_nd` derives from a channels-first kernel and shortcut alone, for signals of one size."""
-    return prepare(with_shortcut(kernel, shortcut, paddings, False, dtype), signal, paddings, dtype)
+    return differentiable_fftconv(x, kernel, shortcut, ",".join(paddings), channels_last)
 
 
 def paddings_per_axis(padding: str | Sequence[str], data_dim: int, name: str = "padding") -> tuple[str, ...]:
@@ -85,22 +77,6 @@ def paddings_per_axis(padding: str | Sequence[str], data_dim: int, name: str = "
     if isinstance(padding, str):
         return (_check.choice(name, padding, PADDINGS),) * data_dim
     return _check.per_axis(name, padding, data_dim, lambda item, value: _check.choice(item, value, PADDINGS))
-
-
-def with_shortcut(
-    kernel: Tensor, shortcut: Tensor, paddings: tuple[str, ...], channels_last: bool, dtype: torch.dtype
-) -> Tensor:
-    """`kernel` with the shortcut added to its tap of lag 0: the same operator, one pass over `x` less."""
-    sizes = kernel.shape[1:-1] if channels_last else kernel.shape[2:]
-    lag_0 = 0
-    for taps, padding in zip(sizes, paddings, strict=True):
-        lag_0 = lag_0 * taps + kernel_centre(taps, padding)
-    # Not by padding the shortcut to the kernel's size: filling and adding that is two more passes over memory.
-    axis = 1 if channels_last else 2
-    flat = kernel.to(dtype).flatten(axis, axis + len(sizes) - 1)
-    index = torch.full((1,), lag_0, dtype=torch.int64, device=kernel.device)
-    tap = shortcut.to(dtype).unsqueeze(0 if channels_last else 1)
-    return flat.index_add(axis, index, tap.expand(flat.shape[0], *tap.shape)).view(kernel.shape)
 
 
 def check_operands(

@@ -24,14 +24,16 @@ def compute_dtype(x: Tensor, kernel: Tensor) -> torch.dtype:
     return torch.promote_types(torch.promote_types(x.dtype, kernel.dtype), torch.float32)
 
 
-def convolve(x: Tensor, kernel: Tensor, paddings: tuple[str, ...], channels_last: bool) -> Tensor:
-    """`y = kernel * x`, contiguous, in `x`'s layout and dtype."""
+def convolve(
+    x: Tensor, kernel: Tensor, shortcut: Tensor | None, paddings: tuple[str, ...], channels_last: bool
+) -> Tensor:
+    """`y = kernel * x + shortcut x`, contiguous, in `x`'s layout and dtype."""
     axes = plan_axes(_spatial(x, channels_last), _spatial(kernel, channels_last), paddings)
     dtype = compute_dtype(x, kernel)
     taps = _taps(kernel, axes, channels_last)
     if suits_direct(axes, dtype, x.device):
-        return _convolve_direct(x, taps.to(dtype), paddings, channels_last)
-    return _convolve(x, _KernelSpectra(taps, axes, dtype), axes, channels_last, dtype)
+        return _convolve_direct(x, _with_shortcut(taps, shortcut, axes, dtype), paddings, channels_last)
+    return _convolve(x, _KernelSpectra(taps, shortcut, axes, dtype), axes, channels_last, dtype)
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,15 @@ class Operator:
     axes: tuple[AxisPlan, ...] | None
 
 
-def prepare(kernel: Tensor, signal: tuple[int, ...], paddings: tuple[str, ...], dtype: torch.dtype) -> Operator:
-    """All of `convolve` that depends on a channels-first kernel alone."""
+def prepare(
+    kernel: Tensor, shortcut: Tensor, signal: tuple[int, ...], paddings: tuple[str, ...], dtype: torch.dtype
+) -> Operator:
+    """All of `convolve` that depends on a channels-first kernel and its shortcut alone."""
     axes = plan_axes(signal, _spatial(kernel, False), paddings)
     taps = _taps(kernel, axes, False)
     if suits_direct(axes, dtype, kernel.device):
-        return Operator(taps.to(dtype), None)
-    spectra = _KernelSpectra(taps, axes, dtype)
+        return Operator(_with_shortcut(taps, shortcut, axes, dtype), None)
+    spectra = _KernelSpectra(taps, shortcut, axes, dtype)
     result = taps.new_empty(*taps.shape[:2], *spectrum_shape(axes), dtype=dtype.to_complex())
     for block in _blocks(taps, axes, dtype):  # those of `convolve`: the same calls, so the same bits
         result[block] = spectra.of(block)
@@ -76,55 +80,108 @@ def _convolve_direct(x: Tensor, taps: Tensor, paddings: tuple[str, ...], channel
     return y
 
 
+def _with_shortcut(
+    taps: Tensor, shortcut: Tensor | None, axes: tuple[AxisPlan, ...], dtype: torch.dtype
+) -> Tensor:
+    """A copy of a few channels-first taps in `dtype`, the shortcut added to the one of lag 0."""
+    if shortcut is None:
+        return taps.to(dtype)
+    taps = taps.to(dtype, copy=True)
+    taps[:, :, *(axis.centre for axis in axes)].add_(shortcut)
+    return taps
+
+
+def empty_gradients(
+    x: Tensor, kernel: Tensor, shortcut: Tensor | None, need_x: bool, need_kernel: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Room for `gradients`; empty tensors for those which nobody needs."""
+    # Like the operands in memory too, where what made them reads its gradients fastest.
+    return (
+        torch.empty_like(x) if need_x else x.new_empty(0),
+        torch.empty_like(kernel) if need_kernel else kernel.new_empty(0),
+        torch.empty_like(shortcut) if need_kernel and shortcut is not None else x.new_empty(0),
+    )
+
+
 def gradients(
     grad: Tensor,
     x: Tensor,
     kernel: Tensor,
+    shortcut: Tensor | None,
     paddings: tuple[str, ...],
     channels_last: bool,
     need_x: bool,
     need_kernel: bool,
-) -> tuple[Tensor, Tensor]:
-    """The adjoints of `convolve` applied to `grad`: in `x` and in `kernel`; an unneeded one is an empty tensor."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The adjoints of `convolve` applied to `grad`: in `x`, in `kernel` and its shortcut."""
     axes = plan_axes(_spatial(grad, channels_last), _spatial(kernel, channels_last), paddings)
-    dtype = compute_dtype(x, kernel)
-    # Like the operands in memory too, where what made them reads its gradients fastest.
-    grad_x = torch.empty_like(x) if need_x else x.new_empty(0)
-    grad_kernel = torch.empty_like(kernel) if need_kernel else kernel.new_empty(0)
+    grads = empty_gradients(x, kernel, shortcut, need_x, need_kernel)
+    grad_x, grad_kernel, grad_shortcut = grads
     unused = any(plan.taps < taps for plan, taps in zip(axes, _spatial(kernel, channels_last), strict=True))
     if unused or grad.numel() == 0:
         grad_kernel.zero_()
     if grad.numel() == 0:
-        return grad_x, grad_kernel
+        grad_shortcut.zero_()
+        return grads
+    dtype = compute_dtype(x, kernel)
+    # The shortcut is not to be rounded like a kernel of half precision.
+    exact = grad_kernel.to(dtype) if grad_shortcut.numel() else grad_kernel
     taps = _taps(kernel, axes, channels_last)
-    grad, x = _channels_first(grad, channels_last), _channels_first(x, channels_last)
-    to_x = _channels_first(grad_x, channels_last) if need_x else None
-    to_kernel = _taps(grad_kernel, axes, channels_last) if need_kernel else None
+    _write_gradients(
+        _channels_first(grad, channels_last),
+        _channels_first(x, channels_last),
+        taps,
+        shortcut,
+        axes,
+        paddings,
+        dtype,
+        _channels_first(grad_x, channels_last) if need_x else None,
+        _taps(exact, axes, channels_last) if need_kernel else None,
+    )
+    if grad_shortcut.numel():
+        grad_shortcut.copy_(_taps(exact, axes, channels_last)[:, :, *(axis.centre for axis in axes)].sum(0))
+        if exact is not grad_kernel:
+            grad_kernel.copy_(exact)
+    return grads
+
+
+def _write_gradients(
+    grad: Tensor,
+    x: Tensor,
+    taps: Tensor,
+    shortcut: Tensor | None,
+    axes: tuple[AxisPlan, ...],
+    paddings: tuple[str, ...],
+    dtype: torch.dtype,
+    to_x: Tensor | None,
+    to_kernel: Tensor | None,
+) -> None:
+    """`gradients`, of channels-first tensors, written to those that are given."""
     if suits_direct(axes, dtype, x.device):
         if to_x is not None:
-            _copy(convolve_direct(grad.contiguous(), taps.to(dtype), paddings, adjoint=True), to_x)
+            taps_here = _with_shortcut(taps, shortcut, axes, dtype)
+            _copy(convolve_direct(grad.contiguous(), taps_here, paddings, adjoint=True), to_x)
             to_x = None
         if to_kernel is not None and suits_direct_gradient(axes):
             _copy(gradient_direct(grad.contiguous(), x.contiguous(), taps.to(dtype), paddings), to_kernel)
             to_kernel = None
         if to_kernel is None:
-            return grad_x, grad_kernel
+            return
     signals = _Transform(axes, [axis.signal_pieces for axis in axes], dtype)
-    kernels = _KernelSpectra(taps, axes, dtype, conjugate=True)
+    kernels = _KernelSpectra(taps, shortcut, axes, dtype, conjugate=True)
     sums: Tensor | None = None
     for block in _blocks(grad, axes, dtype):
         spectrum = signals.forward(grad[block])
         if to_kernel is not None:
             product = _conjugate(signals.forward(x[block])).mul_(spectrum)
-            if kernel.shape[0] == 1:
+            if taps.shape[0] == 1:
                 product = product.sum(0, keepdim=True) if product.shape[0] > 1 else product
                 sums = product if block.samples.start == 0 else sums.add_(product)  # type: ignore[union-attr]
                 product = sums
-            if kernel.shape[0] > 1 or block.samples.stop == grad.shape[0]:
+            if taps.shape[0] > 1 or block.samples.stop == grad.shape[0]:
                 kernels.transform.inverse(product, _of(to_kernel, block))
         if to_x is not None:
             signals.inverse(spectrum.mul_(kernels.of(block)), to_x[block])
-    return grad_x, grad_kernel
 
 
 def _convolve(
@@ -149,12 +206,15 @@ class _Transform:
         self.axes, self.pieces, self.dtype = axes, pieces, dtype
         self._padded: dict[int, Tensor] = {}
 
-    def forward(self, block: Tensor) -> Tensor:
-        """The spectrum of `[b, c, *sizes]`."""
-        for axis in reversed(range(len(self.axes))):
-            is_real = axis == len(self.axes) - 1
-            block = self._pad(block.movedim(2 + axis, -1), axis, self.dtype if is_real else block.dtype)
-            block = torch.fft.rfft(block) if is_real else torch.fft.fft(block)
+    def forward(self, block: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """The spectrum of `[b, c, *sizes]`, for a kernel with a shortcut `[c]` added to its tap of lag 0."""
+        last = len(self.axes) - 1
+        block = self._pad(block, last, self.dtype)
+        if shortcut is not None:
+            block[:, :, *(axis.centre for axis in self.axes[:-1]), 0].add_(shortcut)
+        block = torch.fft.rfft(block)
+        for axis in reversed(range(last)):
+            block = torch.fft.fft(self._pad(block.movedim(2 + axis, -1), axis, block.dtype))
         return block
 
     def inverse(self, spectrum: Tensor, target: Tensor) -> None:
@@ -173,7 +233,8 @@ class _Transform:
     def _pad(self, block: Tensor, axis: int, dtype: torch.dtype) -> Tensor:
         """`block`, whose last axis is this one, with its pieces in place; contiguous."""
         length, pieces = self.axes[axis].length, self.pieces[axis]
-        if block.shape[-1] == length and pieces == (Piece(0, 0, length),):
+        # A kernel, which a shortcut is added to, is as long as this and has lag 0 first only on axes of one sample.
+        if block.shape[-1] == length > 1 and pieces == (Piece(0, 0, length),):
             return block.to(dtype).contiguous()
         rows = block.shape[0] * block.shape[1]
         if axis not in self._padded or self._padded[axis].shape[0] < rows:
@@ -218,14 +279,22 @@ def _copy(source: Tensor, target: Tensor) -> None:
 class _KernelSpectra:
     """The spectra of a kernel's blocks; a shared kernel's is computed once for all samples."""
 
-    def __init__(self, taps: Tensor, axes: tuple[AxisPlan, ...], dtype: torch.dtype, conjugate: bool = False) -> None:
-        self.taps, self.conjugate = taps, conjugate
+    def __init__(
+        self,
+        taps: Tensor,
+        shortcut: Tensor | None,
+        axes: tuple[AxisPlan, ...],
+        dtype: torch.dtype,
+        conjugate: bool = False,
+    ) -> None:
+        self.taps, self.shortcut, self.conjugate = taps, shortcut, conjugate
         self.transform = _Transform(axes, [axis.kernel_pieces for axis in axes], dtype)
         self._last: tuple[slice, Tensor] | None = None
 
     def of(self, block: Block) -> Tensor:
         if self.taps.shape[0] > 1 or self._last is None or self._last[0] != block.channels:
-            spectrum = self.transform.forward(_of(self.taps, block))
+            shortcut = None if self.shortcut is None else self.shortcut[block.channels]
+            spectrum = self.transform.forward(_of(self.taps, block), shortcut)
             self._last = block.channels, _conjugate(spectrum) if self.conjugate else spectrum
         return self._last[1]
 

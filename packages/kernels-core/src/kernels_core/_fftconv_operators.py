@@ -4,13 +4,16 @@ With `A(x, k)` the convolution and `B`, `C` its adjoints in x and k, `backward(g
 adjoint, for cotangents v of the first and w of the second output, is again made of the pair: in g it is
 `A(v, k) + A(x, w)`, and in (x, k) it is `backward(g, v, w)`. So derivatives of every order run through two operators.
 
+Here k is a kernel with a shortcut on its tap of lag 0, two operands or one: added within, they take no copy of the
+kernel. A cotangent of k has the same two parts.
+
 The autograd formula of a `torch.library` operator cannot run under `torch.func.grad`, so under functorch transforms
 the same formulas are called through a `torch.autograd.Function` around the operator.
 """
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -24,12 +27,12 @@ _Function = Callable[..., Any]
 # Operators take no lists of strings: paddings travel as one comma-separated string.
 _LIBRARY = torch.library.Library("kernels_core", "FRAGMENT")
 _LIBRARY.define(
-    "fftconv(Tensor x, Tensor kernel, str padding, bool channels_last) -> Tensor",
+    "fftconv(Tensor x, Tensor kernel, Tensor? shortcut, str padding, bool channels_last) -> Tensor",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 _LIBRARY.define(
-    "fftconv_backward(Tensor grad, Tensor x, Tensor kernel, str padding, bool channels_last, bool need_x, "
-    "bool need_kernel) -> (Tensor, Tensor)",
+    "fftconv_backward(Tensor grad, Tensor x, Tensor kernel, Tensor? shortcut, str padding, bool channels_last, "
+    "bool need_x, bool need_kernel) -> (Tensor, Tensor, Tensor)",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 fftconv = torch.ops.kernels_core.fftconv.default
@@ -52,28 +55,42 @@ def _implements(name: str) -> Callable[[_Function], _Function]:
 
 
 @_implements("fftconv")
-def _fftconv(x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> Tensor:
-    """`A(x, kernel)`."""
-    return execute.convolve(x, kernel, tuple(padding.split(",")), channels_last)
+def _fftconv(x: Tensor, kernel: Tensor, shortcut: Tensor | None, padding: str, channels_last: bool) -> Tensor:
+    """`A(x, kernel + shortcut)`."""
+    return execute.convolve(x, kernel, shortcut, tuple(padding.split(",")), channels_last)
 
 
 @_implements("fftconv_backward")
 def _fftconv_backward(
-    grad: Tensor, x: Tensor, kernel: Tensor, padding: str, channels_last: bool, need_x: bool, need_kernel: bool
-) -> tuple[Tensor, Tensor]:
-    """`(B(grad, kernel), C(grad, x))`; an output that is not needed is empty."""
-    return execute.gradients(grad, x, kernel, tuple(padding.split(",")), channels_last, need_x, need_kernel)
+    grad: Tensor,
+    x: Tensor,
+    kernel: Tensor,
+    shortcut: Tensor | None,
+    padding: str,
+    channels_last: bool,
+    need_x: bool,
+    need_kernel: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`(B(grad, kernel + shortcut), C(grad, x), its part for the shortcut)`; an output that is not needed is empty."""
+    paddings = tuple(padding.split(","))
+    return execute.gradients(grad, x, kernel, shortcut, paddings, channels_last, need_x, need_kernel)
 
 
-def _fake(x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> Tensor:
+def _fake(x: Tensor, kernel: Tensor, shortcut: Tensor | None, padding: str, channels_last: bool) -> Tensor:
     return x.new_empty(x.shape)
 
 
 def _fake_backward(
-    grad: Tensor, x: Tensor, kernel: Tensor, padding: str, channels_last: bool, need_x: bool, need_kernel: bool
-) -> tuple[Tensor, Tensor]:
-    grad_x = torch.empty_like(x) if need_x else x.new_empty(0)
-    return grad_x, torch.empty_like(kernel) if need_kernel else kernel.new_empty(0)
+    grad: Tensor,
+    x: Tensor,
+    kernel: Tensor,
+    shortcut: Tensor | None,
+    padding: str,
+    channels_last: bool,
+    need_x: bool,
+    need_kernel: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return execute.empty_gradients(x, kernel, shortcut, need_x, need_kernel)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -82,10 +99,11 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 
 def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    x, kernel = ctx.saved_tensors
-    need_x, need_kernel = ctx.needs_input_grad[:2]
-    grads = differentiable_fftconv_backward(grad, x, kernel, ctx.padding, ctx.channels_last, need_x, need_kernel)
-    return grads[0] if need_x else None, grads[1] if need_kernel else None, None, None
+    need_x, need_kernel, need_shortcut = ctx.needs_input_grad[:3]
+    grads = differentiable_fftconv_backward(
+        grad, *ctx.saved_tensors, ctx.padding, ctx.channels_last, need_x, need_kernel or need_shortcut
+    )
+    return *_needed(grads, (need_x, need_kernel, need_shortcut)), None, None
 
 
 def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -93,23 +111,29 @@ def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     _save(ctx, tuple(inputs_of_fftconv), output)
 
 
-def _differentiate_backward(ctx: Any, v: Tensor, w: Tensor) -> tuple[Tensor | None, ...]:
-    grad, x, kernel = ctx.saved_tensors
+def _differentiate_backward(ctx: Any, v: Tensor, w: Tensor, w_shortcut: Tensor) -> tuple[Tensor | None, ...]:
+    grad, x, kernel, shortcut = ctx.saved_tensors
     # The cotangent of an output that was not computed is empty: it has no part in what follows.
-    need_grad = ctx.needs_input_grad[0]
-    need_x, need_kernel = ctx.needs_input_grad[1] and ctx.has_kernel, ctx.needs_input_grad[2] and ctx.has_x
+    need_grad, need_x, *needs = ctx.needs_input_grad[:4]
+    need_x, need_kernel = need_x and ctx.has_kernel, any(needs) and ctx.has_x
     layout = ctx.padding, ctx.channels_last
+    v = v if ctx.has_x else x
+    w, w_shortcut = (w, None if shortcut is None else w_shortcut) if ctx.has_kernel else (kernel, shortcut)
     grad_grad: Tensor | None = None
     if need_grad and ctx.has_x:
-        grad_grad = differentiable_fftconv(v, kernel, *layout)
+        grad_grad = differentiable_fftconv(v, kernel, shortcut, *layout)
     if need_grad and ctx.has_kernel:
-        through_kernel = differentiable_fftconv(x, w, *layout)
+        through_kernel = differentiable_fftconv(x, w, w_shortcut, *layout)
         grad_grad = through_kernel if grad_grad is None else grad_grad + through_kernel
-    grads: tuple[Tensor | None, ...] = (None, None)
+    grads: tuple[Tensor | None, ...] = (None, None, None)
     if need_x or need_kernel:
-        v, w = v if ctx.has_x else x, w if ctx.has_kernel else kernel
-        grads = differentiable_fftconv_backward(grad, v, w, *layout, need_x, need_kernel)
-    return grad_grad, grads[0] if need_x else None, grads[1] if need_kernel else None, None, None, None, None
+        grads = differentiable_fftconv_backward(grad, v, w, w_shortcut, *layout, need_x, need_kernel)
+    needed = _needed(grads, (need_x, *(need and need_kernel for need in needs)))
+    return grad_grad, *needed, None, None, None, None
+
+
+def _needed(grads: tuple[Tensor | None, ...], needs: tuple[bool, ...]) -> Iterator[Tensor | None]:
+    return (grad if need else None for grad, need in zip(grads, needs, strict=True))
 
 
 # Up to torch 2.14, Dynamo may ignore the backward of a function under torch.func.grad: wrong gradients, no error.
@@ -120,8 +144,8 @@ class _FFTConv(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> Tensor:
-        return fftconv(x, kernel, padding, channels_last)
+    def forward(*args: Any) -> Tensor:
+        return fftconv(*args)
 
     setup_context = staticmethod(_save)
     backward = staticmethod(_differentiate)
@@ -131,10 +155,8 @@ class _FFTConvBackward(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(
-        grad: Tensor, x: Tensor, kernel: Tensor, padding: str, channels_last: bool, need_x: bool, need_kernel: bool
-    ) -> tuple[Tensor, Tensor]:
-        return fftconv_backward(grad, x, kernel, padding, channels_last, need_x, need_kernel)
+    def forward(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
+        return fftconv_backward(*args)
 
     setup_context = staticmethod(_save_backward)
     backward = staticmethod(_differentiate_backward)
@@ -167,13 +189,29 @@ def _unfold(tensor: Tensor, size: int, channels_last: bool) -> Tensor:
     return tensor.unflatten(1, (size, -1)).movedim(1, 0)
 
 
-def _vmap(info: Any, in_dims: Any, x: Tensor, kernel: Tensor, padding: str, channels_last: bool) -> tuple[Tensor, int]:
+def _fold_shortcut(shortcut: Tensor | None, dim: int | None, size: int) -> Tensor | None:
+    if shortcut is None:
+        return None
+    return (shortcut.expand(size, -1) if dim is None else shortcut.movedim(dim, 0)).flatten()
+
+
+def _vmap(
+    info: Any,
+    in_dims: Any,
+    x: Tensor,
+    kernel: Tensor,
+    shortcut: Tensor | None,
+    padding: str,
+    channels_last: bool,
+) -> tuple[Tensor, int]:
     size = info.batch_size
-    if in_dims[1] is None and kernel.shape[0] == 1:  # a shared kernel is transformed once, not once per vmapped sample
+    if in_dims[1] is None and in_dims[2] is None and kernel.shape[0] == 1:
+        # A shared kernel is transformed once, not once per vmapped sample.
         x = x.movedim(in_dims[0], 0)
-        return fftconv(x.flatten(0, 1), kernel, padding, channels_last).unflatten(0, x.shape[:2]), 0
+        return fftconv(x.flatten(0, 1), kernel, shortcut, padding, channels_last).unflatten(0, x.shape[:2]), 0
     x, kernel = (_fold(*pair, size, channels_last) for pair in ((x, in_dims[0]), (kernel, in_dims[1])))
-    return _unfold(fftconv(x, kernel, padding, channels_last), size, channels_last), 0
+    shortcut = _fold_shortcut(shortcut, in_dims[2], size)
+    return _unfold(fftconv(x, kernel, shortcut, padding, channels_last), size, channels_last), 0
 
 
 def _vmap_backward(
@@ -182,18 +220,22 @@ def _vmap_backward(
     grad: Tensor,
     x: Tensor,
     kernel: Tensor,
+    shortcut: Tensor | None,
     padding: str,
     channels_last: bool,
     need_x: bool,
     need_kernel: bool,
-) -> tuple[tuple[Tensor, Tensor], tuple[int | None, int | None]]:
+) -> tuple[tuple[Tensor, ...], tuple[int | None, ...]]:
     size = info.batch_size
     pairs = ((grad, in_dims[0]), (x, in_dims[1]), (kernel, in_dims[2]))
     folded = [_fold(tensor, dim, size, channels_last) for tensor, dim in pairs]
-    grads = fftconv_backward(*folded, padding, channels_last, need_x, need_kernel)
+    folded_shortcut = _fold_shortcut(shortcut, in_dims[3], size)
+    grads = fftconv_backward(*folded, folded_shortcut, padding, channels_last, need_x, need_kernel)
     needs = need_x, need_kernel
-    unfolded = [_unfold(g, size, channels_last) if need else g for g, need in zip(grads, needs, strict=True)]
-    return (unfolded[0], unfolded[1]), (0 if need_x else None, 0 if need_kernel else None)
+    unfolded = [_unfold(g, size, channels_last) if need else g for g, need in zip(grads, needs, strict=False)]
+    has_shortcut = need_kernel and shortcut is not None
+    unfolded.append(grads[2].unflatten(0, (size, -1)) if has_shortcut else grads[2])
+    return tuple(unfolded), tuple(0 if need else None for need in (*needs, has_shortcut))
 
 
 def _register(name: str, fake: _Function, backward: _Function, save: _Function, vmap: _Function) -> None:
