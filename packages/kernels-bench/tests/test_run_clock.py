@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from kernels_bench.run._case import Contest, Contestant
-from kernels_bench.run._clock import Effort, interleave, wall_clock
+from kernels_bench.run._clock import Effort, input_bytes, interleave, sampler, wall_clock
 
 NAMES = ["kernels", "peer"]
 
@@ -27,6 +27,10 @@ class Race:
         )
 
 
+def timed(race: Race, effort: Effort, names: Sequence[str] = NAMES) -> dict[str, list[float]]:
+    return interleave(sampler(race.contest, effort.clock), names, effort, input_bytes(race.contest))
+
+
 def scripted(*durations: float) -> Callable[[Callable[[], None]], float]:
     """A clock that runs the work and says what it is told to; the last for ever."""
     script = list(durations)
@@ -44,12 +48,12 @@ def names(log: Sequence[tuple[str, Any]]) -> list[str]:
 
 def test_contestants_take_turns_on_the_same_fresh_numbers_in_memory_of_their_own() -> None:
     race = Race()
-    effort = Effort(seconds=0, rounds=(3, 9), clock=scripted(1.0, 1.0, 10, 20, 11, 21, 12, 22))
-    seconds = interleave(race.contest, effort, NAMES)
+    effort = Effort(seconds=0, rounds=(3, 9), clock=scripted(1.0, 1.0, 1.0, 1.0, 10, 20, 11, 21, 12, 22))
+    seconds = timed(race, effort)
     assert seconds == {"kernels": [10, 11, 12], "peer": [20, 21, 22]}
-    timed = race.log[2:]  # after one each to see how long they take
-    assert names(timed) == NAMES * 3
-    pairs = [(timed[index][1], timed[index + 1][1]) for index in range(0, 6, 2)]
+    log = race.log[4:]  # after two each to warm up and to see how long they take
+    assert names(log) == NAMES * 3
+    pairs = [(log[index][1], log[index + 1][1]) for index in range(0, 6, 2)]
     for ours, theirs in pairs:
         np.testing.assert_array_equal(ours, theirs)
         assert not np.shares_memory(ours, theirs)
@@ -58,30 +62,30 @@ def test_contestants_take_turns_on_the_same_fresh_numbers_in_memory_of_their_own
 
 def test_rounds_go_on_until_the_time_is_up_but_not_for_ever() -> None:
     race = Race()
-    assert len(interleave(race.contest, Effort(seconds=1e9, rounds=(3, 9), clock=scripted(1.0)), NAMES)["peer"]) == 9
+    assert len(timed(race, Effort(seconds=1e9, rounds=(3, 9), clock=scripted(1.0)))["peer"]) == 9
 
 
 def test_fast_contestants_are_called_several_times_on_inputs_of_their_own() -> None:
     race = Race()
-    effort = Effort(seconds=0, rounds=(1, 1), sample=1.0, clock=scripted(0.25, 0.5, 8.0))
-    assert interleave(race.contest, effort, NAMES) == {"kernels": [2.0], "peer": [2.0]}  # 8 s for four calls
-    timed = race.log[2:]
-    assert names(timed) == ["kernels"] * 4 + ["peer"] * 4
-    assert len({float(x[0]) for _, x in timed}) == 4
+    effort = Effort(seconds=0, rounds=(1, 1), sample=1.0, clock=scripted(9.0, 0.25, 9.0, 0.5, 8.0))
+    assert timed(race, effort) == {"kernels": [2.0], "peer": [2.0]}  # 8 s for four calls
+    log = race.log[4:]
+    assert names(log) == ["kernels"] * 4 + ["peer"] * 4
+    assert len({float(x[0]) for _, x in log}) == 4
 
 
 def test_a_cache_cannot_hold_the_inputs_of_a_sample() -> None:
     race = Race(size=128)  # 1 KiB
     effort = Effort(seconds=0, rounds=(1, 1), cold_bytes=10 * 2**10, clock=scripted(1.0))
-    interleave(race.contest, effort, ["kernels"])
-    assert len(race.log) == 1 + 10
+    timed(race, effort, ["kernels"])
+    assert len(race.log) == 2 + 10
 
 
 def test_inputs_of_a_sample_are_bounded() -> None:
     race = Race(size=128)
     effort = Effort(seconds=0, rounds=(1, 1), sample=1.0, input_bytes=3 * 2**10, clock=scripted(1e-6))
-    interleave(race.contest, effort, ["kernels"])
-    assert len(race.log) == 1 + 3
+    timed(race, effort, ["kernels"])
+    assert len(race.log) == 2 + 3
 
 
 def test_the_wall_clock_counts_what_sleeps() -> None:

@@ -39,13 +39,14 @@ class NoMemoryServer(MemoryServer):
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cases with hardly any channels, measured as briefly as can be; threads are left as they are."""
+    """The cases with hardly any channels, measured as briefly as can be, here; threads are left as they are."""
 
     def few(suite: str) -> Sequence[Case]:
         return [replace(case, **TINY[suite]) for case in cases_of(suite)]
 
     monkeypatch.setattr(_run, "cases_of", few)
     monkeypatch.setattr(_run, "MemoryServer", NoMemoryServer)
+    monkeypatch.setattr(_run, "can_fork", lambda: False)
     for name in ("EFFORT", "QUICK"):
         monkeypatch.setattr(_run, name, Effort(seconds=0, rounds=(2, 2), sample=0))
     monkeypatch.setattr("kernels_bench.run._command.limit_threads", lambda threads: None)

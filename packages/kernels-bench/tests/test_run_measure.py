@@ -1,12 +1,12 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from kernels_bench.run._case import BARE, OURS, Arrays, Case, Contest, Contestant
-from kernels_bench.run._clock import Effort
+from kernels_bench.run._clock import Effort, interleave, sampler
 from kernels_bench.run._compare_results import difference
 from kernels_bench.run._markdown import markdown
 from kernels_bench.run._measure import Record, measure
@@ -49,8 +49,12 @@ def _exact(inputs: Arrays) -> Arrays:
     return (inputs[0].astype(np.float64) * 2,)
 
 
-def measured(contest: Contest, bytes_of: dict[str, int] | None = None) -> Record:
-    record = measure(Toy(label="toy", training=True), contest, EFFORT, (bytes_of or {}).get)
+def measured(contest: Contest, bytes_of: dict[str, int] | None = None, lost: Sequence[str] = ()) -> Record:
+    def race(names: Sequence[str]) -> tuple[dict[str, list[float]], dict[str, str]]:
+        running = [name for name in names if name not in lost]
+        return interleave(sampler(contest, EFFORT.clock), running, EFFORT, 0), dict.fromkeys(lost, "its process ended")
+
+    record = measure(Toy(label="toy", training=True), contest, race, (bytes_of or {}).get)
     json.dumps(record, allow_nan=False)
     return record
 
@@ -108,6 +112,16 @@ def test_one_who_fails_is_left_out_with_what_it_said() -> None:
     record = measured(doubling(peer=fail, right=lambda x: x + x))
     assert record["contestants"]["peer"] == {"failed": "RuntimeError: no such kernel"}
     assert ratio(record, "right") is not None
+
+
+def test_one_who_is_lost_while_timed_is_left_out_with_why() -> None:
+    record = measured(doubling(peer=lambda x: x + x, right=lambda x: x + x), {"peer": 1}, lost=["peer"])
+    entry = record["contestants"]["peer"]
+    assert entry["failed"] == "its process ended"
+    assert "extra_bytes" not in entry
+    assert ratio(record, "peer") is None
+    assert ratio(record, "right") is not None
+    assert any("its process ended" in text for text in line(record))
 
 
 def test_without_our_own_result_nothing_is_compared() -> None:

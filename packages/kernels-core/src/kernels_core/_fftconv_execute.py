@@ -80,14 +80,12 @@ def _convolve_direct(x: Tensor, taps: Tensor, paddings: tuple[str, ...], channel
     return y
 
 
-def _with_shortcut(
-    taps: Tensor, shortcut: Tensor | None, axes: tuple[AxisPlan, ...], dtype: torch.dtype
-) -> Tensor:
+def _with_shortcut(taps: Tensor, shortcut: Tensor | None, axes: tuple[AxisPlan, ...], dtype: torch.dtype) -> Tensor:
     """A copy of a few channels-first taps in `dtype`, the shortcut added to the one of lag 0."""
     if shortcut is None:
         return taps.to(dtype)
     taps = taps.to(dtype, copy=True)
-    taps[:, :, *(axis.centre for axis in axes)].add_(shortcut)
+    _at(taps, [axis.centre for axis in axes]).add_(shortcut)
     return taps
 
 
@@ -139,7 +137,7 @@ def gradients(
         _taps(exact, axes, channels_last) if need_kernel else None,
     )
     if grad_shortcut.numel():
-        grad_shortcut.copy_(_taps(exact, axes, channels_last)[:, :, *(axis.centre for axis in axes)].sum(0))
+        grad_shortcut.copy_(_at(_taps(exact, axes, channels_last), [axis.centre for axis in axes]).sum(0))
         if exact is not grad_kernel:
             grad_kernel.copy_(exact)
     return grads
@@ -211,7 +209,7 @@ class _Transform:
         last = len(self.axes) - 1
         block = self._pad(block, last, self.dtype)
         if shortcut is not None:
-            block[:, :, *(axis.centre for axis in self.axes[:-1]), 0].add_(shortcut)
+            _at(block, [*(axis.centre for axis in self.axes[:-1]), 0]).add_(shortcut)
         block = torch.fft.rfft(block)
         for axis in reversed(range(last)):
             block = torch.fft.fft(self._pad(block.movedim(2 + axis, -1), axis, block.dtype))
@@ -333,6 +331,13 @@ def _spatial(tensor: Tensor, channels_last: bool) -> tuple[int, ...]:
 
 def _channels_first(tensor: Tensor, channels_last: bool) -> Tensor:
     return tensor.movedim(-1, 1) if channels_last else tensor
+
+
+def _at(tensor: Tensor, place: Sequence[int]) -> Tensor:
+    """What `[b, c, *sizes]` has at one place, `[b, c]`."""
+    for index in place:
+        tensor = tensor.select(2, index)
+    return tensor
 
 
 def _taps(kernel: Tensor, axes: tuple[AxisPlan, ...], channels_last: bool) -> Tensor:

@@ -111,14 +111,15 @@ def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     _save(ctx, tuple(inputs_of_fftconv), output)
 
 
-def _differentiate_backward(ctx: Any, v: Tensor, w: Tensor, w_shortcut: Tensor) -> tuple[Tensor | None, ...]:
+def _differentiate_backward(ctx: Any, v: Tensor, w: Tensor, of_shortcut: Tensor) -> tuple[Tensor | None, ...]:
     grad, x, kernel, shortcut = ctx.saved_tensors
     # The cotangent of an output that was not computed is empty: it has no part in what follows.
     need_grad, need_x, *needs = ctx.needs_input_grad[:4]
     need_x, need_kernel = need_x and ctx.has_kernel, any(needs) and ctx.has_x
     layout = ctx.padding, ctx.channels_last
     v = v if ctx.has_x else x
-    w, w_shortcut = (w, None if shortcut is None else w_shortcut) if ctx.has_kernel else (kernel, shortcut)
+    w = w if ctx.has_kernel else kernel
+    w_shortcut = of_shortcut if ctx.has_kernel and shortcut is not None else shortcut
     grad_grad: Tensor | None = None
     if need_grad and ctx.has_x:
         grad_grad = differentiable_fftconv(v, kernel, shortcut, *layout)
@@ -210,8 +211,8 @@ def _vmap(
         x = x.movedim(in_dims[0], 0)
         return fftconv(x.flatten(0, 1), kernel, shortcut, padding, channels_last).unflatten(0, x.shape[:2]), 0
     x, kernel = (_fold(*pair, size, channels_last) for pair in ((x, in_dims[0]), (kernel, in_dims[1])))
-    shortcut = _fold_shortcut(shortcut, in_dims[2], size)
-    return _unfold(fftconv(x, kernel, shortcut, padding, channels_last), size, channels_last), 0
+    y = fftconv(x, kernel, _fold_shortcut(shortcut, in_dims[2], size), padding, channels_last)
+    return _unfold(y, size, channels_last), 0
 
 
 def _vmap_backward(

@@ -3,11 +3,11 @@
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from ._case import Arrays, Contest, Contestant
+from ._case import Contest
 
 Clock = Callable[[Callable[[], None]], float]
 """Runs a function and says how many seconds it took."""
@@ -47,47 +47,56 @@ class Effort:
 
     seconds: float
     rounds: tuple[int, int]
-    sample: float = 2e-3
+    sample: float = 1e-2
     input_bytes: int = 2**28
     cold_bytes: int = 0
     clock: Clock = field(default=wall_clock)
 
 
-def interleave(contest: Contest, effort: Effort, names: list[str]) -> dict[str, list[float]]:
-    """Seconds per call of the contestants named, one sample each per round."""
+Sample = Callable[[str, Sequence[int]], float]
+"""Seconds per call of the contestant named, over one call on the inputs of each seed."""
+
+
+def sampler(contest: Contest, clock: Clock) -> Sample:
+    """Samples taken in this process."""
+
+    def sample(name: str, seeds: Sequence[int]) -> float:
+        contestant = contest.contestants[name]
+        arguments = [contestant.adapt(contest.inputs(seed)) for seed in seeds]
+
+        def work() -> None:
+            for each in arguments:
+                contestant.run(*each)
+
+        return (wall_clock if contest.waits else clock)(work) / len(arguments)
+
+    return sample
+
+
+def input_bytes(contest: Contest) -> int:
+    """Memory of the inputs of one call."""
+    return sum(int(array.nbytes) for array in contest.inputs(0) if array is not None)
+
+
+def interleave(sample: Sample, names: Sequence[str], effort: Effort, size: int) -> dict[str, list[float]]:
+    """Seconds per call of the contestants named, whose inputs have `size` bytes: one sample of each per round."""
     start = time.perf_counter()
-    if contest.waits:
-        effort = replace(effort, clock=wall_clock)
-    calls = _calls(contest, effort, names)
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    fewest, most = effort.rounds
     with _no_garbage_collection():
-        for done in range(most):
-            if done >= fewest and time.perf_counter() - start > effort.seconds:
+        calls = _calls(sample, names, effort, size)
+        for done in range(effort.rounds[1]):
+            if done >= effort.rounds[0] and time.perf_counter() - start > effort.seconds:
                 break
-            inputs = [contest.inputs(1 + done * calls + call) for call in range(calls)]
             for name in names:
-                seconds[name].append(_sample(contest.contestants[name], inputs, effort.clock))
+                seconds[name].append(sample(name, range(1 + done * calls, 1 + (done + 1) * calls)))
     return seconds
 
 
-def _sample(contestant: Contestant, inputs: list[Arrays], clock: Clock) -> float:
-    arguments = [contestant.adapt(each) for each in inputs]
-
-    def work() -> None:
-        for each in arguments:
-            contestant.run(*each)
-
-    return clock(work) / len(arguments)
-
-
-def _calls(contest: Contest, effort: Effort, names: list[str]) -> int:
-    """How many calls make one sample. Every contestant has run once before, so this is the second warm-up."""
-    inputs = contest.inputs(0)
-    fastest = min(_sample(contest.contestants[name], [inputs], effort.clock) for name in names)
-    size = max(1, sum(int(array.nbytes) for array in inputs if array is not None))
-    wanted = max(1, math.ceil(effort.sample / fastest), math.ceil(effort.cold_bytes / size))
-    return max(1, min(wanted, effort.input_bytes // size, 64))
+def _calls(sample: Sample, names: Sequence[str], effort: Effort, size: int) -> int:
+    """How many calls make one sample; by the second call of each, after one that warms up."""
+    fastest = min(min(sample(name, [0]) for _ in range(2)) for name in names)
+    wanted = max(1, math.ceil(effort.sample / fastest), math.ceil(effort.cold_bytes / max(1, size)))
+    return max(1, min(wanted, effort.input_bytes // max(1, size), 64))
 
 
 @contextmanager

@@ -1,19 +1,21 @@
 """Measure one case: compare results first, then time in turn, then memory."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from ._case import BARE, OURS, Case, Contest
-from ._clock import Effort, interleave
 from ._compare_results import difference
 
 Record = dict[str, Any]
 """What is known of a case, as it goes into the JSON file."""
 
+Race = Callable[[Sequence[str]], tuple[Mapping[str, list[float]], Mapping[str, str]]]
+"""Seconds per call of the contestants named, taken in turn, and why others could not be timed."""
 
-def measure(case: Case, contest: Contest, effort: Effort, extra_bytes: Callable[[str], int | None]) -> Record:
+
+def measure(case: Case, contest: Contest, race: Race, extra_bytes: Callable[[str], int | None]) -> Record:
     """Everything about one case.
 
     A contestant whose result disagrees is not timed, since a ratio to a wrong answer means nothing; one that fails is
@@ -54,10 +56,10 @@ def measure(case: Case, contest: Contest, effort: Effort, extra_bytes: Callable[
                 found[known]["error"] = _finite(difference(exact, results[known]))
     del results, exact, inputs, raw
     racing = [name for name, entry in found.items() if "failed" not in entry and entry.get("agrees", True)]
-    for name, seconds in interleave(contest, effort, racing).items():
-        found[name]["seconds"] = seconds
+    timed, failed = race(racing)
     for name in racing:
-        if name != BARE:
+        found[name] |= {"seconds": timed[name]} if name in timed else {"failed": failed[name]}
+        if name != BARE and name in timed:
             found[name]["extra_bytes"] = (
                 extra_bytes(name)
                 if contest.extra_bytes is None

@@ -5,13 +5,15 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ._case import Case
+from ._case import Case, Contest
 from ._cases import cases_of
-from ._clock import Effort, cuda_clock
+from ._clock import Effort, cuda_clock, input_bytes, interleave, sampler
 from ._measure import Record, measure
 from ._memory import MemoryServer
+from ._race import race
 from ._rows import line
 from ._scaling import Series, scale, series
+from ._server import ChildError, ForkServer, can_fork
 from ._suites import SUITES, contest_of
 
 Say = Callable[[str], None]
@@ -122,14 +124,33 @@ def run_plan(plan: Plan, say: Say) -> tuple[list[Record], list[Record]]:
     """Measure every case and every series, and say a line on each."""
     total = len(plan.cases) + sum(len(each.cases) for each in plan.series)
     numbers = iter(range(1, total + 1))
-    with MemoryServer(plan.threads) as server:
+    with ForkServer(os.environ) as races, MemoryServer(plan.threads) as memory:
 
         def one(case: Case, peers: Sequence[str]) -> Record:
             say(f"[{next(numbers)}/{total}] {case.name}")
             contest = contest_of(case, plan.device, peers)
-            record = measure(case, contest, plan.effort, lambda name: server.extra_bytes(case, name))
+            record = measure(
+                case,
+                contest,
+                lambda names: _race(case, contest, names, plan, races),
+                lambda name: memory.extra_bytes(case, name),
+            )
             for text in line(record):
                 say(f"    {text}")
             return record
 
         return [one(case, plan.peers) for case in plan.cases], scale(plan.series, plan.peers, one)
+
+
+def _race(
+    case: Case, contest: Contest, names: Sequence[str], plan: Plan, races: ForkServer
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """On the CPU each contestant in a process of its own; a GPU belongs to this one, and JAX does not fork."""
+    if contest.extra_bytes is not None or not can_fork():
+        sample = sampler(contest, plan.effort.clock)
+        return interleave(sample, names, plan.effort, input_bytes(contest)), {}
+    try:
+        result: tuple[dict[str, list[float]], dict[str, str]] = races.ask(race, case, names, plan.effort, plan.threads)
+    except ChildError as error:
+        return {}, dict.fromkeys(names, str(error))
+    return result
