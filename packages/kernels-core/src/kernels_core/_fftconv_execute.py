@@ -232,8 +232,9 @@ class _Transform:
         """`block`, whose last axis is this one, with its pieces in place; contiguous."""
         length, pieces = self.axes[axis].length, self.pieces[axis]
         # A kernel, which a shortcut is added to, is as long as this and has lag 0 first only on axes of one sample.
-        if block.shape[-1] == length > 1 and pieces == (Piece(0, 0, length),):
-            return block.to(dtype).contiguous()
+        whole = block.shape[-1] == length > 1 and pieces == (Piece(0, 0, length),)
+        if whole and block.dtype == dtype and block.is_contiguous():
+            return block
         rows = block.shape[0] * block.shape[1]
         if axis not in self._padded or self._padded[axis].shape[0] < rows:
             self._padded[axis] = block.new_zeros(rows, *block.shape[2:-1], length, dtype=dtype)
@@ -255,23 +256,30 @@ class _Transform:
             _copy(signal.narrow(-1, to, size), target.narrow(-1, source, size))
 
 
-# torch transposes dense matrices fast, but each takes some operations, which those of fewer elements do not repay.
-LEAST_TRANSPOSED = 1 << 15
+# Between layouts one side is read across: value after value a row's length further on. Where that is a multiple of many
+# cache lines, few places of the cache take all of them. Smaller tensors fit in anyway.
+COLLIDING_BYTES, CACHE_LINE, LEAST_STAGED = 512, 64, 1 << 15
 
 
 def _copy(source: Tensor, target: Tensor) -> None:
-    """Copy `[b, c, *sizes]`; between channels-first and channels-last on a CPU, by transposing dense matrices."""
+    """Copy `[b, c, *sizes]`; between channels-first and channels-last on a CPU by way of rows that do not collide."""
     channels, positions = source.shape[1], math.prod(source.shape[2:])
-    same_layout = (source.stride(1) == 1) == (target.stride(1) == 1) or 1 in (channels, positions)
-    if same_layout or source.device.type != "cpu" or channels * positions < LEAST_TRANSPOSED:
-        target.copy_(source)
-        return
-    for one, other in zip(source, target, strict=True):
-        if other.stride(0) == 1:
-            other, matrix = other.movedim(0, -1), one.contiguous().view(channels, positions)
-        else:
-            matrix = one.movedim(0, -1).contiguous().view(positions, channels)
-        other.copy_(matrix.t().contiguous().view(other.shape))
+    last = source.stride(1) == 1
+    same_layout = last == (target.stride(1) == 1) or 1 in (channels, positions)
+    if not same_layout and source.device.type == "cpu" and source.numel() >= LEAST_STAGED:
+        row = source.stride(-1 if last else 1)
+        if row * source.itemsize % COLLIDING_BYTES == 0:
+            source = _staged(source.movedim(1, -1), -1).movedim(-1, 1) if last else _staged(source, 2)
+    target.copy_(source)
+
+
+def _staged(tensor: Tensor, first: int) -> Tensor:
+    """A copy whose axes from `first` on are rows of an odd number of cache lines."""
+    sizes, line = tensor.shape[first:], CACHE_LINE // tensor.itemsize
+    length = math.prod(sizes)
+    rows = tensor.new_empty(*tensor.shape[:first], line * (-(-length // line) | 1))
+    staged = rows.narrow(-1, 0, length).view(tensor.shape)
+    return staged.copy_(tensor)
 
 
 class _KernelSpectra:
