@@ -154,8 +154,9 @@ def test_blocks_of_any_size(case: Case, rows: int, monkeypatch: pytest.MonkeyPat
     padded = 8 * math.prod(axis.length for axis in _fftconv_plan.plan_axes(case.signal, case.taps, case.paddings))
     monkeypatch.setattr(_fftconv_plan, "CPU_BYTES_LONG", rows * padded)
     monkeypatch.setattr(_fftconv_plan, "CPU_BYTES", rows * padded)
-    monkeypatch.setattr(_fftconv_execute, "LEAST_STAGED", 40 * rows)
-    monkeypatch.setattr(_fftconv_execute, "COLLIDING_BYTES", 8)
+    if rows:
+        monkeypatch.setattr(_fftconv_execute, "STEP", 16)
+        monkeypatch.setattr(_fftconv_execute, "SHARING", 0)
     operands, cotangent = case.operands(F64), case.operands(F64, seed=1)[0]
     options = {"paddings": case.paddings, "channels_last": case.channels_last}
     torch.testing.assert_close(fftconv_nd(*operands, **case.options), direct_convolution(*operands, **options))

@@ -256,29 +256,27 @@ class _Transform:
             _copy(signal.narrow(-1, to, size), target.narrow(-1, source, size))
 
 
-# Between layouts one side is read across: value after value a row's length further on. Where that is a multiple of many
-# cache lines, few places of the cache take all of them. Smaller tensors fit in anyway.
-COLLIDING_BYTES, CACHE_LINE, LEAST_STAGED = 512, 64, 1 << 15
+# Where axes change places, one side is read across: value after value a row's length further on. Values a multiple of
+# `PERIOD` bytes apart share a few places in the first cache; where `STEP` divides a row, too many values share too few.
+PERIOD, STEP, SHARING, CACHE_LINE = 4096, 512, 32, 64
 
 
 def _copy(source: Tensor, target: Tensor) -> None:
-    """Copy `[b, c, *sizes]`; between channels-first and channels-last on a CPU by way of rows that do not collide."""
-    channels, positions = source.shape[1], math.prod(source.shape[2:])
-    last = source.stride(1) == 1
-    same_layout = last == (target.stride(1) == 1) or 1 in (channels, positions)
-    if not same_layout and source.device.type == "cpu" and source.numel() >= LEAST_STAGED:
-        row = source.stride(-1 if last else 1)
-        if row * source.itemsize % COLLIDING_BYTES == 0:
-            source = _staged(source.movedim(1, -1), -1).movedim(-1, 1) if last else _staged(source, 2)
-    target.copy_(source)
+    """`target.copy_(source)`, on a CPU by way of rows that do not collide in caches where axes change places."""
+    across = min(range(target.ndim), key=lambda axis: target.stride(axis) if target.shape[axis] > 1 else math.inf)
+    step = source.stride(across) * source.itemsize
+    collides = step % STEP == 0 and source.shape[across] > SHARING * PERIOD // math.gcd(step, PERIOD)
+    target.copy_(_staged(source, across) if collides and source.device.type == "cpu" else source)
 
 
-def _staged(tensor: Tensor, first: int) -> Tensor:
-    """A copy whose axes from `first` on are rows of an odd number of cache lines."""
-    sizes, line = tensor.shape[first:], CACHE_LINE // tensor.itemsize
-    length = math.prod(sizes)
-    rows = tensor.new_empty(*tensor.shape[:first], line * (-(-length // line) | 1))
-    staged = rows.narrow(-1, 0, length).view(tensor.shape)
+def _staged(tensor: Tensor, across: int) -> Tensor:
+    """A copy with the axes in the same order in memory, a step along this one being an odd number of cache lines."""
+    order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
+    sizes = [tensor.shape[axis] for axis in order]
+    rows = order.index(across) + 1
+    length, line = math.prod(sizes[rows:]), CACHE_LINE // tensor.itemsize
+    room = tensor.new_empty(*sizes[:rows], line * (-(-length // line) | 1))
+    staged = room.narrow(-1, 0, length).view(sizes).permute([order.index(axis) for axis in range(tensor.ndim)])
     return staged.copy_(tensor)
 
 
