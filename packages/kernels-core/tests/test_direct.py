@@ -17,7 +17,7 @@ F32, F64 = torch.float32, torch.float64
 CASES = [
     Case((150,), (4,), ("causal",), batch=3, channels=5),
     Case((150,), (1,), ("zero",), batch=1, channels=1, channels_last=True),
-    Case((129,), (9,), ("circular",), batch=2, channels=3, per_sample=True),
+    Case((150,), (9,), ("circular",), batch=2, channels=3, per_sample=True),
     Case((12, 13), (3, 3), ("zero", "zero"), batch=2, channels=3),
     Case((14, 14), (7, 6), ("circular", "causal"), batch=2, channels=3, channels_last=True),
     Case((1, 140), (2, 7), ("zero", "causal"), batch=2, channels=2, per_sample=True, channels_last=True),
@@ -90,7 +90,7 @@ def test_what_is_not_finite_stays_near() -> None:
 
 @pytest.mark.parametrize(
     ("signal", "taps", "dtype", "direct"),
-    [(200, 9, F32, True), (200, 10, F32, False), (127, 9, F32, False), (200, 9, F64, False)],
+    [(200, 12, F32, True), (200, 13, F32, False), (1600, 48, F32, False), (127, 7, F32, False), (200, 9, F64, False)],
 )
 def test_explain_tells(signal: int, taps: int, dtype: torch.dtype, direct: bool) -> None:
     text = explain((1, 2, signal), (1, 2, taps), dtype=dtype)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from fftconv_cases import PADDINGS, Case, case_of, mixes, most_taps
-from kernels_core import _fftconv_execute, _fftconv_plan, fftconv_nd
+from kernels_core import _fftconv_plan, _strided_copy, fftconv_nd
 from oracles import direct_convolution
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
@@ -155,8 +155,8 @@ def test_blocks_of_any_size(case: Case, rows: int, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(_fftconv_plan, "CPU_BYTES_LONG", rows * padded)
     monkeypatch.setattr(_fftconv_plan, "CPU_BYTES", rows * padded)
     if rows:
-        monkeypatch.setattr(_fftconv_execute, "STEP", 16)
-        monkeypatch.setattr(_fftconv_execute, "SHARING", 0)
+        monkeypatch.setattr(_strided_copy, "STEP", 16)
+        monkeypatch.setattr(_strided_copy, "SHARING", 0)
     operands, cotangent = case.operands(F64), case.operands(F64, seed=1)[0]
     options = {"paddings": case.paddings, "channels_last": case.channels_last}
     torch.testing.assert_close(fftconv_nd(*operands, **case.options), direct_convolution(*operands, **options))

@@ -10,16 +10,17 @@ from ._autocast import without_autocast
 from ._fftconv_plan import AxisPlan, kernel_centre
 
 # Most taps of the kernel, per rank, with which it measured faster; and most per axis for the gradient of the kernel.
-MOST_TAPS = {1: 9, 2: 49, 3: 125}
+MOST_TAPS = {1: 47, 2: 121, 3: 125}
 MOST_TAPS_TRAINED = {1: 3, 2: 3, 3: 2}
-# Fewest samples of the signal: below, starting takes longer than either.
-LEAST_SAMPLES = 128
+# Fewest samples of the signal, below which starting takes longer than either, and fewest per tap in one dimension.
+LEAST_SAMPLES, LEAST_SAMPLES_PER_TAP = 128, 16
 
 
 def suits_direct(axes: tuple[AxisPlan, ...], dtype: torch.dtype, device: torch.device) -> bool:
     """Whether `convolve_direct` is the faster route for kernels of this size, computed in `dtype`."""
-    small = math.prod(axis.taps for axis in axes) <= MOST_TAPS.get(len(axes), 0)
-    large = math.prod(axis.signal for axis in axes) >= LEAST_SAMPLES
+    taps, samples = math.prod(axis.taps for axis in axes), math.prod(axis.signal for axis in axes)
+    small = taps <= MOST_TAPS.get(len(axes), 0)
+    large = samples >= max(LEAST_SAMPLES, LEAST_SAMPLES_PER_TAP * taps if len(axes) == 1 else 0)
     return small and large and device.type == "cpu" and dtype == torch.float32
 
 

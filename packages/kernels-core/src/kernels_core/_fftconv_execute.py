@@ -7,7 +7,6 @@ the copy that brings it there also pads or crops, converts dtype and layout, and
 So the axes of spectra are in reverse order: `[B, C, *reversed(F)]`.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,8 @@ from torch import Tensor
 from ._allocator import keep_freed_memory
 from ._direct import convolve_direct, gradient_direct, suits_direct, suits_direct_gradient
 from ._fftconv_plan import AxisPlan, Block, Piece, block_size, blocks, plan_axes, spectrum_shape
+from ._overlap_save import PartsOfResults, PartsOfSignals, parts_of
+from ._strided_copy import strided_copy
 
 
 def compute_dtype(x: Tensor, kernel: Tensor) -> torch.dtype:
@@ -33,7 +34,7 @@ def convolve(
     taps = _taps(kernel, axes, channels_last)
     if suits_direct(axes, dtype, x.device):
         return _convolve_direct(x, _with_shortcut(taps, shortcut, axes, dtype), paddings, channels_last)
-    return _convolve(x, _KernelSpectra(taps, shortcut, axes, dtype), axes, channels_last, dtype)
+    return _convolve(x, _KernelSpectra(taps, shortcut, kernel_axes(axes, x.device), dtype), axes, channels_last, dtype)
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ def prepare(
     taps = _taps(kernel, axes, False)
     if suits_direct(axes, dtype, kernel.device):
         return Operator(_with_shortcut(taps, shortcut, axes, dtype), None)
-    spectra = _KernelSpectra(taps, shortcut, axes, dtype)
-    result = taps.new_empty(*taps.shape[:2], *spectrum_shape(axes), dtype=dtype.to_complex())
+    transformed = kernel_axes(axes, kernel.device)
+    spectra = _KernelSpectra(taps, shortcut, transformed, dtype)
+    result = taps.new_empty(*taps.shape[:2], *spectrum_shape(transformed), dtype=dtype.to_complex())
     for block in _blocks(taps, axes, dtype):  # those of `convolve`: the same calls, so the same bits
         result[block] = spectra.of(block)
     return Operator(result, axes)
@@ -76,7 +78,7 @@ def _convolve_direct(x: Tensor, taps: Tensor, paddings: tuple[str, ...], channel
     y = torch.empty_like(x, memory_format=torch.contiguous_format)
     if x.numel():
         source = _channels_first(x, channels_last).contiguous()
-        _copy(convolve_direct(source, taps, paddings), _channels_first(y, channels_last))
+        strided_copy(convolve_direct(source, taps, paddings), _channels_first(y, channels_last))
     return y
 
 
@@ -158,20 +160,21 @@ def _write_gradients(
     if suits_direct(axes, dtype, x.device):
         if to_x is not None:
             taps_here = _with_shortcut(taps, shortcut, axes, dtype)
-            _copy(convolve_direct(grad.contiguous(), taps_here, paddings, adjoint=True), to_x)
+            strided_copy(convolve_direct(grad.contiguous(), taps_here, paddings, adjoint=True), to_x)
             to_x = None
         if to_kernel is not None and suits_direct_gradient(axes):
-            _copy(gradient_direct(grad.contiguous(), x.contiguous(), taps.to(dtype), paddings), to_kernel)
+            strided_copy(gradient_direct(grad.contiguous(), x.contiguous(), taps.to(dtype), paddings), to_kernel)
             to_kernel = None
         if to_kernel is None:
             return
-    signals = _Transform(axes, [axis.signal_pieces for axis in axes], dtype)
-    kernels = _KernelSpectra(taps, shortcut, axes, dtype, conjugate=True)
+    signals, results = _sides(axes, dtype, x.device)
+    kernels = _KernelSpectra(taps, shortcut, kernel_axes(axes, x.device), dtype, conjugate=True)
     sums: Tensor | None = None
     for block in _blocks(grad, axes, dtype):
-        spectrum = signals.forward(grad[block])
+        spectrum = results.forward(grad[block])
         if to_kernel is not None:
             product = _conjugate(signals.forward(x[block])).mul_(spectrum)
+            product = product.sum(0) if product.ndim > grad.ndim else product  # of parts
             if taps.shape[0] == 1:
                 product = product.sum(0, keepdim=True) if product.shape[0] > 1 else product
                 sums = product if block.samples.start == 0 else sums.add_(product)  # type: ignore[union-attr]
@@ -191,10 +194,27 @@ def _convolve(
 ) -> Tensor:
     y = torch.empty_like(x, memory_format=torch.contiguous_format)
     source, target = _channels_first(x, channels_last), _channels_first(y, channels_last)
-    signals = _Transform(axes, [axis.signal_pieces for axis in axes], dtype)
+    signals, results = _sides(axes, dtype, x.device)
     for block in _blocks(source, axes, dtype):
-        signals.inverse(signals.forward(source[block]).mul_(spectra.of(block)), target[block])
+        results.inverse(signals.forward(source[block]).mul_(spectra.of(block)), target[block])
     return y
+
+
+def kernel_axes(axes: tuple[AxisPlan, ...], device: torch.device) -> tuple[AxisPlan, ...]:
+    """The axes of the kernel's transform: those of a part where the signal is cut."""
+    parts = parts_of(axes) if device.type == "cpu" else None
+    return axes if parts is None else (parts.axis,)
+
+
+def _sides(
+    axes: tuple[AxisPlan, ...], dtype: torch.dtype, device: torch.device
+) -> tuple["_Transform | PartsOfSignals", "_Transform | PartsOfResults"]:
+    """The transforms of the convolution's argument and of its result."""
+    parts = parts_of(axes) if device.type == "cpu" else None
+    if parts is not None:
+        return PartsOfSignals(parts, dtype), PartsOfResults(parts, dtype)
+    both = _Transform(axes, [axis.signal_pieces for axis in axes], dtype)
+    return both, both
 
 
 class _Transform:
@@ -240,7 +260,7 @@ class _Transform:
             self._padded[axis] = block.new_zeros(rows, *block.shape[2:-1], length, dtype=dtype)
         padded = self._padded[axis][:rows].view(*block.shape[:-1], length)
         for source, to, size in pieces:
-            _copy(block.narrow(-1, source, size), padded.narrow(-1, to, size))
+            strided_copy(_part(block, source, size), _part(padded, to, size))
         return padded
 
     def _crop(self, signal: Tensor, target: Tensor, axis: int) -> None:
@@ -249,35 +269,16 @@ class _Transform:
         if self.axes[axis].periodic and len(pieces) > 1:
             folded = signal.new_zeros(target.shape)
             for source, to, size in pieces:
-                folded.narrow(-1, source, size).add_(signal.narrow(-1, to, size))
+                _part(folded, source, size).add_(_part(signal, to, size))
             target.copy_(folded)
             return
         for source, to, size in pieces:
-            _copy(signal.narrow(-1, to, size), target.narrow(-1, source, size))
+            strided_copy(_part(signal, to, size), _part(target, source, size))
 
 
-# Where axes change places, one side is read across: value after value a row's length further on. Values a multiple of
-# `PERIOD` bytes apart share a few places in the first cache; where `STEP` divides a row, too many values share too few.
-PERIOD, STEP, SHARING, CACHE_LINE = 4096, 512, 32, 64
-
-
-def _copy(source: Tensor, target: Tensor) -> None:
-    """`target.copy_(source)`, on a CPU by way of rows that do not collide in caches where axes change places."""
-    across = min(range(target.ndim), key=lambda axis: target.stride(axis) if target.shape[axis] > 1 else math.inf)
-    step = source.stride(across) * source.itemsize
-    collides = step % STEP == 0 and source.shape[across] > SHARING * PERIOD // math.gcd(step, PERIOD)
-    target.copy_(_staged(source, across) if collides and source.device.type == "cpu" else source)
-
-
-def _staged(tensor: Tensor, across: int) -> Tensor:
-    """A copy with the axes in the same order in memory, a step along this one being an odd number of cache lines."""
-    order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
-    sizes = [tensor.shape[axis] for axis in order]
-    rows = order.index(across) + 1
-    length, line = math.prod(sizes[rows:]), CACHE_LINE // tensor.itemsize
-    room = tensor.new_empty(*sizes[:rows], line * (-(-length // line) | 1))
-    staged = room.narrow(-1, 0, length).view(sizes).permute([order.index(axis) for axis in range(tensor.ndim)])
-    return staged.copy_(tensor)
+def _part(tensor: Tensor, start: int, size: int) -> Tensor:
+    """`size` places of the last axis; everything takes no operation of torch."""
+    return tensor if tensor.shape[-1] == size else tensor.narrow(-1, start, size)
 
 
 class _KernelSpectra:
@@ -350,5 +351,6 @@ def _taps(kernel: Tensor, axes: tuple[AxisPlan, ...], channels_last: bool) -> Te
     """The taps that count, channels-first; causal axes leave out lags longer than the signal."""
     kernel = _channels_first(kernel, channels_last)
     for axis, plan in enumerate(axes):
-        kernel = kernel.narrow(2 + axis, 0, plan.taps)
+        if plan.taps < kernel.shape[2 + axis]:
+            kernel = kernel.narrow(2 + axis, 0, plan.taps)
     return kernel

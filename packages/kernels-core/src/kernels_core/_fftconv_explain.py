@@ -10,6 +10,7 @@ from ._direct import suits_direct, suits_direct_gradient
 from ._fftconv import DTYPES, check_operands
 from ._fftconv_execute import compute_dtype
 from ._fftconv_plan import block_size, plan_axes, spectrum_shape
+from ._overlap_save import parts_of
 
 
 def explain(
@@ -57,7 +58,9 @@ def explain(
     real = compute_dtype(x, kernel)
     samples, channels = x.shape[0], x.shape[channel]
     block = block_size(axes, samples, channels, real.itemsize, device.type == "cpu")
-    spectrum = 2 * real.itemsize * math.prod(spectrum_shape(axes))
+    parts = parts_of(axes) if device.type == "cpu" else None
+    transformed, count = (axes, 1) if parts is None else ((parts.axis,), parts.count)
+    spectrum = 2 * real.itemsize * math.prod(spectrum_shape(transformed)) * count
     name = str(real).removeprefix("torch.")
     part = min(block[0], samples), min(block[1], channels)
     direct = suits_direct(axes, real, device)
@@ -65,6 +68,8 @@ def explain(
     lines = [f"fftconv_nd of x {shapes[0]} and kernel {shapes[1]}, computed in {name} on {device}"]
     for axis, (plan, kind, taps) in enumerate(zip(axes, paddings, spatial[1], strict=True)):
         transform = f", transform of {plan.length}{' with the periodic kernel' if plan.periodic else ''}"
+        if parts is not None:
+            transform = f", {count} overlapping parts, each a transform of {parts.axis.length}"
         lines.append(
             f"axis {axis}: {kind}, {plan.signal} samples, {plan.taps} of {taps} taps, lag 0 at tap {plan.centre}"
             + ("" if direct_gradient else transform)
