@@ -42,8 +42,9 @@ def fftconv_nd(
         ValueError: wrong rank, channels, kernel batch, K out of range, devices that differ, unknown paddings.
 
     FFT rounding spreads over the whole signal of a channel: a spike of size s moves every output, earlier ones on a
-    causal axis too, by about eps * s, and a NaN or infinity reaches every output of its sample and channel. Kernels of
-    a few taps are applied directly on a CPU, where those stay near.
+    causal axis too, by about eps * s, and a NaN or infinity reaches every output of its sample and channel. On a CPU
+    kernels of a few taps are applied directly and long sequences are cut into parts for medium ones, where those stay
+    near.
     Differentiable to any order in reverse mode; works under `torch.compile(fullgraph=True)`, `torch.export`,
     `torch.func.vmap` and `grad`, and autocast. (Compiling a `torch.func` transform of it takes torch 2.15.)
 

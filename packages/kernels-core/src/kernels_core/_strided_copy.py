@@ -11,12 +11,10 @@ PERIOD, STEP, SHARING, CACHE_LINE = 4096, 512, 32, 64
 
 def strided_copy(source: Tensor, target: Tensor) -> None:
     """`target.copy_(source)`, on a CPU by way of rows that do not collide in caches where axes change places."""
-    if source.stride(-1) == target.stride(-1) == 1:
-        target.copy_(source)
-        return
-    across = min(range(target.ndim), key=lambda axis: target.stride(axis) if target.shape[axis] > 1 else math.inf)
+    strides = target.stride()
+    across = strides.index(1) if 1 in strides else 0
     step = source.stride(across) * source.itemsize
-    collides = step % STEP == 0 and source.shape[across] > SHARING * PERIOD // math.gcd(step, PERIOD)
+    collides = step > 0 and step % STEP == 0 and source.shape[across] > SHARING * PERIOD // math.gcd(step, PERIOD)
     target.copy_(_staged(source, across) if collides and source.device.type == "cpu" else source)
 
 
