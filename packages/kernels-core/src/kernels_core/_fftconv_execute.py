@@ -4,7 +4,8 @@ Everything here is an ordinary function of real tensors with known sizes; gradie
 `_fftconv_operators`' business. The work goes block by block over samples and channels, so that temporaries are small
 and their memory is used again. Within a block one axis is transformed after another, each as the last one in memory:
 the copy that brings it there also pads or crops, converts dtype and layout, and spares transforms of rows of zeros.
-So the axes of spectra are in reverse order: `[B, C, *reversed(F)]`.
+So the axes of spectra are in reverse order: `[B, C, *reversed(F)]`. Small kernels (`_direct`) and medium ones on long
+sequences (`_overlap_save`) take routes of their own.
 """
 
 from collections.abc import Iterator, Sequence
