@@ -122,6 +122,11 @@ def test_one_who_is_lost_while_timed_is_left_out_with_why() -> None:
     assert ratio(record, "peer") is None
     assert ratio(record, "right") is not None
     assert any("its process ended" in text for text in line(record))
+    record = measured(doubling(peer=lambda x: x + x), lost=[OURS])
+    (words,) = [text for text in line(record) if text.startswith("peer")]
+    assert " x" not in words
+    page = markdown({"command": "run", "environment": {}, "cases": [record], "summary": [], "scaling": []})
+    assert "x1.00" not in page
 
 
 def test_without_our_own_result_nothing_is_compared() -> None:

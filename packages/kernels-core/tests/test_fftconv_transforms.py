@@ -165,7 +165,7 @@ def stacked(operands: tuple[Tensor, ...], in_dims: tuple[int | None, ...], size:
     """Operands with an axis of different values to be vmapped over, where `in_dims` names one."""
     return tuple(
         t if dim is None else torch.stack([(t * (i + 1)).cos() for i in range(size)], dim)
-        for t, dim in zip(operands, in_dims, strict=True)
+        for t, dim in zip(operands, in_dims, strict=False)
     )
 
 
@@ -188,7 +188,6 @@ def test_vmap_over_a_subset(case: Case, subset: tuple[int, ...], last: bool) -> 
     in_dims = tuple((-1 if last else 0) if index in subset else None for index in range(3))
     operands = stacked(case.operands(F64), in_dims)
     assert_same(vmap(convolution(case), in_dims)(*operands), looped(convolution(case), in_dims, operands))
-    # Without a shortcut the kernel reaches the operator as it is.
     if subset != (2,):
         assert_same(
             vmap(convolution(case), in_dims[:2])(*operands[:2]), looped(convolution(case), in_dims[:2], operands[:2])
@@ -226,21 +225,24 @@ def test_batched_cotangents(case: Case) -> None:
         assert_same(tuple(grads[index] for grads in batched), single)
 
 
+@pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_func_grad(case: Case) -> None:
-    operands = case.operands(F64)
-    assert_same(grad(energy(case), (0, 1, 2))(*operands), gradients(case)(*operands))
-    for index in range(3):
+def test_func_grad(case: Case, count: int) -> None:
+    operands = case.operands(F64)[:count]
+    assert_same(grad(energy(case), tuple(range(count)))(*operands), gradients(case)(*operands))
+    for index in range(count):
         assert_same(grad(energy(case), index)(*operands), gradients(case)(*operands)[index])
 
 
-@pytest.mark.parametrize("in_dims", [(0, None, None), (None, 0, None), (1, 1, None), (0, 2, 0)], ids=str)
+@pytest.mark.parametrize(
+    "in_dims", [(0, None, None), (None, 0, None), (1, 1, None), (0, 2, 0), (0, None), (None, 0), (1, 1)], ids=str
+)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_vmap_of_grad(case: Case, in_dims: tuple[int | None, ...]) -> None:
-    operands = stacked(case.operands(F64), in_dims)
-    ours = vmap(grad(energy(case), (0, 1, 2)), in_dims)(*operands)
+    operands = stacked(case.operands(F64), in_dims)[: len(in_dims)]
+    ours = vmap(grad(energy(case), tuple(range(len(in_dims)))), in_dims)(*operands)
     assert_same(ours, looped(gradients(case), in_dims, operands))
-    for index in range(3):
+    for index in range(len(in_dims)):
         assert_same(vmap(grad(energy(case), index), in_dims)(*operands), ours[index])
 
 

@@ -39,6 +39,11 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_parts_are_the_convolution(case: Case) -> None:
     assert parts_of(plan_axes(case.signal, case.taps, case.paddings)) is not None
+    assert_convolution(case)
+
+
+def assert_convolution(case: Case) -> None:
+    """Value and gradients are those of the direct convolution."""
     operands = [operand.requires_grad_() for operand in case.operands(torch.float64)]
     cotangent = case.operands(torch.float64, seed=1)[0]
     ours = fftconv_nd(*operands, **case.options)
@@ -63,10 +68,7 @@ def test_parts_in_blocks(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a block leaves in its buffers does not reach the next one."""
     monkeypatch.setattr(_fftconv_execute, "block_size", lambda *args: (1, rows))
     case = Case((50,), (6,), ("circular",), batch=3, channels=4)
-    operands = case.operands(torch.float64)
-    torch.testing.assert_close(
-        fftconv_nd(*operands, **case.options), direct_convolution(*operands, paddings=case.paddings)
-    )
+    assert_convolution(case)
 
 
 @given(st.integers(1, 10**6), st.integers(1, 9000), st.sampled_from(PADDINGS))
@@ -97,6 +99,15 @@ def test_long_signals_against_scipy(taps: int, dtype: torch.dtype) -> None:
         exact = signal.fftconvolve(*pair)[taps // 2 :][:40_001]
         error = np.abs(y[0, channel].double().numpy() - exact).max() / np.abs(exact).max()
         assert error < {torch.float32: 1e-6, torch.float64: 1e-14, torch.bfloat16: 4e-3}[dtype]
+
+
+@pytest.mark.usefixtures("short_parts")
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_a_kernel_prepared_gives_the_same_bits(padding: str) -> None:
+    x, kernel, shortcut = Case((59,), (5,), (padding,), batch=2, channels=3).operands(torch.float32)
+    operator = _fftconv_execute.prepare(kernel, shortcut, (59,), (padding,), torch.float32)
+    prepared = _fftconv_execute.convolve_prepared(x, operator, (padding,), False)
+    assert torch.equal(prepared, fftconv_nd(x, kernel, shortcut, padding=padding))
 
 
 def test_what_happens_in_one_part_stays_there() -> None:

@@ -252,7 +252,8 @@ class _Transform:
     def _pad(self, block: Tensor, axis: int, dtype: torch.dtype) -> Tensor:
         """`block`, whose last axis is this one, with its pieces in place; contiguous."""
         length, pieces = self.axes[axis].length, self.pieces[axis]
-        # A kernel, which a shortcut is added to, is as long as this and has lag 0 first only on axes of one sample.
+        # What is returned as it is must not be written to, but `forward` adds a shortcut. A kernel fills an axis with
+        # lag 0 first only where that has one sample.
         whole = block.shape[-1] == length > 1 and pieces == (Piece(0, 0, length),)
         if whole and block.dtype == dtype and block.is_contiguous():
             return block

@@ -63,10 +63,11 @@ class PartsOfSignals:
 
     def forward(self, block: Tensor) -> Tensor:
         parts, step = self.parts, self.parts.axis.signal
+        # A part is longer than a step, but not longer than two: room for one step more holds the last one.
         whole = self._room(block, (*block.shape[:2], (parts.count + 1) * step))
         for source, target, size in self._pieces():
             strided_copy(block.narrow(-1, source, size), whole.narrow(-1, target, size))
-        return torch.fft.rfft(whole.unfold(-1, parts.axis.length, step)[:, :, : parts.count].movedim(2, 0))
+        return torch.fft.rfft(whole.unfold(-1, parts.axis.length, step).movedim(2, 0))
 
     def inverse(self, spectrum: Tensor, target: Tensor) -> None:
         parts, step = self.parts, self.parts.axis.signal

@@ -93,7 +93,7 @@ def interleave(sample: Sample, names: Sequence[str], effort: Effort, size: int) 
 
 
 def _calls(sample: Sample, names: Sequence[str], effort: Effort, size: int) -> int:
-    """How many calls make one sample; by the second call of each, after one that warms up."""
+    """How many calls make one sample; by the faster of two calls of each, of which the first warms up."""
     fastest = min(min(sample(name, [0]) for _ in range(2)) for name in names)
     wanted = max(1, math.ceil(effort.sample / fastest), math.ceil(effort.cold_bytes / max(1, size)))
     return max(1, min(wanted, effort.input_bytes // max(1, size), 64))

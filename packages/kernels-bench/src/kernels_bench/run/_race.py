@@ -4,20 +4,23 @@ What one does to its process would help or hinder the others: settings of the al
 plans. So every contestant of a case is a child, and samples are taken of one after the other.
 """
 
-import contextlib
 import functools
+import gc
 import os
+import signal
 import time
 from collections.abc import Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 from ._case import Case
-from ._clock import Effort, input_bytes, interleave, sampler
+from ._clock import Effort, interleave, sampler
 from ._suites import contest_of
 
 # Seconds before each sample: the threads of the contestant before still wait for work, busily, for some milliseconds.
 PAUSE = 0.01
+# Seconds after which a contestant that says nothing is given up.
+PATIENCE = 300
 
 
 class _LostError(Exception):
@@ -29,15 +32,17 @@ class _LostError(Exception):
 
 
 def race(
-    case: Case, names: Sequence[str], effort: Effort, threads: int
+    case: Case, names: Sequence[str], size: int, effort: Effort, threads: int
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Seconds per call of the contestants named, taken in turn, and why others could not be timed."""
+    """Seconds per call of the contestants named, taken in turn, and why others could not be timed.
+
+    Inputs have `size` bytes. This process computes nothing itself: it forks again where a contestant is lost.
+    """
     seconds: dict[str, list[float]] = {}
     failed: dict[str, str] = {}
     while not seconds and len(failed) < len(names):
         runners = {name: _Runner(case, name, effort, threads) for name in names if name not in failed}
         try:
-            size = input_bytes(contest_of(case, "cpu", []))
             seconds = interleave(functools.partial(_sample, runners), list(runners), effort, size)
         except _LostError as lost:
             failed[lost.name] = lost.why
@@ -75,28 +80,31 @@ class _Runner:
         time.sleep(PAUSE)
         try:
             self._here.send(seeds)
-            answer: float | str = self._here.recv()
+            answer = self._here.recv() if self._here.poll(PATIENCE) else f"no answer in {PATIENCE} s"
         except (EOFError, OSError):
             answer = "its process ended"
         if isinstance(answer, str):
             raise _LostError(self.name, answer)
-        return answer
+        return float(answer)
 
     def end(self) -> None:
-        """Let the child end, which may have others' ends of pipes that keep it waiting."""
-        with contextlib.suppress(OSError):
-            self._here.send(None)
+        os.kill(self._pid, signal.SIGKILL)
         self._here.close()
         os.waitpid(self._pid, 0)
 
 
 def _answer(there: Connection, case: Case, name: str, effort: Effort, threads: int) -> None:
-    import torch
+    try:
+        import torch
 
-    torch.set_num_threads(threads)
-    sample = sampler(contest_of(case, "cpu", [name]), effort.clock)
-    while (seeds := there.recv()) is not None:
-        try:
+        torch.set_num_threads(threads)
+        sample = sampler(contest_of(case, "cpu", [name]), effort.clock)
+        # No collection while the clock runs, and quick ones in between: nothing from before the fork is looked at.
+        gc.disable()
+        gc.freeze()
+        while True:
+            seeds = there.recv()
+            gc.collect()
             there.send(sample(name, seeds))
-        except Exception as error:  # whatever a library raises, the others are still worth measuring
-            there.send(f"{type(error).__name__}: {error}".splitlines()[0])
+    except Exception as error:  # whatever a library raises, the others are still worth measuring
+        there.send(f"{type(error).__name__}: {error}".splitlines()[0])

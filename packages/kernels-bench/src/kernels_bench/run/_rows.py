@@ -63,8 +63,8 @@ def _words(record: Record, name: str, entry: dict[str, Any]) -> str:
     if name == OURS:
         return words
     times = ratio(record, name)
-    assert times is not None
-    return f"{words}   {spread_words(times)}   differs by {entry['difference']:.0e}"
+    compared = f"   {spread_words(times)}" if times else ""
+    return f"{words}{compared}   differs by {entry['difference']:.0e}"
 
 
 def spread_words(times: Spread) -> str:

@@ -150,7 +150,9 @@ def _race(
         sample = sampler(contest, plan.effort.clock)
         return interleave(sample, names, plan.effort, input_bytes(contest)), {}
     try:
-        result: tuple[dict[str, list[float]], dict[str, str]] = races.ask(race, case, names, plan.effort, plan.threads)
+        result: tuple[dict[str, list[float]], dict[str, str]] = races.ask(
+            race, case, names, input_bytes(contest), plan.effort, plan.threads
+        )
     except ChildError as error:
         return {}, dict.fromkeys(names, str(error))
     return result

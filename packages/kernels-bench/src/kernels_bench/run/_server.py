@@ -1,7 +1,7 @@
 """A process of which every measurement is a clean child.
 
-The server has loaded what takes long but has started no threads and computed nothing, so that a child which is forked
-from it begins like a fresh process, in milliseconds.
+The server has loaded what takes long but has computed nothing, so that no library has threads that a fork would lose
+(those of OpenBLAS, which start on loading, mind forks), and a child begins like a fresh process, in milliseconds.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ class ForkServer:
         try:
             _send(process.stdin, (function, args))
             error, answer = _receive(process.stdout)
-        except (BrokenPipeError, EOFError):
+        except (BrokenPipeError, EOFError, pickle.UnpicklingError):
             self.__exit__()
             raise ChildError("the process that measures ended") from None
         if error is not None:
@@ -90,9 +90,9 @@ def serve() -> None:
     for module in PRELOADED:
         with contextlib.suppress(Exception):
             importlib.import_module(module)
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    # What peers print is no answer.
-    sys.stdout = sys.stderr
+    # What peers print, by Python or not, is no answer.
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
     warnings.simplefilter("ignore")
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
@@ -104,16 +104,18 @@ def _in_child(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[str 
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
+        status = 1
         try:
             os.close(reading)
             with os.fdopen(writing, "wb") as pipe:
                 try:
                     answer: tuple[str | None, Any] = None, function(*args)
                 except Exception as error:  # to be raised on the other side
-                    answer = f"{type(error).__name__}: {error}", None
+                    answer = f"{type(error).__name__}: {error}".splitlines()[0], None
                 pipe.write(pickle.dumps(answer))
+            status = 0
         finally:
-            os._exit(0)
+            os._exit(status)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         data = pipe.read()
