@@ -34,8 +34,10 @@ def convolve_direct(x: Tensor, kernel: Tensor, paddings: tuple[str, ...], adjoin
     taps = kernel.shape[2:]
     if not adjoint:
         kernel = kernel.flip(tuple(range(2, kernel.ndim)))
-    wide = _folded(_padded(x.to(kernel.dtype), taps, paddings, adjoint), kernel)
-    return _convolution(wide, kernel).view(x.shape)
+    x = x.to(kernel.dtype)
+    if all(size % 2 and padding == "zero" for size, padding in zip(taps, paddings, strict=True)):
+        return _convolution(_folded(x, kernel), kernel, tuple(size // 2 for size in taps)).view(x.shape)
+    return _convolution(_folded(_padded(x, taps, paddings, adjoint), kernel), kernel).view(x.shape)
 
 
 def gradient_direct(grad: Tensor, x: Tensor, kernel: Tensor, paddings: tuple[str, ...]) -> Tensor:
@@ -48,11 +50,12 @@ def gradient_direct(grad: Tensor, x: Tensor, kernel: Tensor, paddings: tuple[str
     return found.view(kernel.shape).flip(tuple(range(2, kernel.ndim)))
 
 
-def _convolution(wide: Tensor, kernel: Tensor) -> Tensor:
+def _convolution(wide: Tensor, kernel: Tensor, zeros: int | tuple[int, ...] = 0) -> Tensor:
+    """With so many more zeros at both ends."""
     convolution = getattr(functional, f"conv{kernel.ndim - 2}d")
     weight = kernel.flatten(0, 1).unsqueeze(1)
     with without_autocast(wide.device.type):
-        result: Tensor = convolution(wide, weight, groups=weight.shape[0])
+        result: Tensor = convolution(wide, weight, padding=zeros, groups=weight.shape[0])
     return result
 
 

@@ -76,10 +76,13 @@ def convolve_prepared(x: Tensor, operator: Operator, paddings: tuple[str, ...], 
 
 
 def _convolve_direct(x: Tensor, taps: Tensor, paddings: tuple[str, ...], channels_last: bool) -> Tensor:
+    if x.numel() == 0:
+        return torch.empty_like(x, memory_format=torch.contiguous_format)
+    result = convolve_direct(_channels_first(x, channels_last).contiguous(), taps, paddings)
+    if not channels_last:
+        return result.to(x.dtype).contiguous()
     y = torch.empty_like(x, memory_format=torch.contiguous_format)
-    if x.numel():
-        source = _channels_first(x, channels_last).contiguous()
-        strided_copy(convolve_direct(source, taps, paddings), _channels_first(y, channels_last))
+    strided_copy(result, _channels_first(y, channels_last))
     return y
 
 
