@@ -35,7 +35,7 @@ def convolve(
     taps = _taps(kernel, axes, channels_last)
     if suits_direct(axes, dtype, x.device):
         return _convolve_direct(x, _with_shortcut(taps, shortcut, axes, dtype), paddings, channels_last)
-    return _convolve(x, _KernelSpectra(taps, shortcut, kernel_axes(axes, x.device), dtype), axes, channels_last, dtype)
+    return _convolve(x, _KernelSpectra(taps, shortcut, _kernel_axes(axes, x.device), dtype), axes, channels_last, dtype)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def prepare(
     taps = _taps(kernel, axes, False)
     if suits_direct(axes, dtype, kernel.device):
         return Operator(_with_shortcut(taps, shortcut, axes, dtype), None)
-    transformed = kernel_axes(axes, kernel.device)
+    transformed = _kernel_axes(axes, kernel.device)
     spectra = _KernelSpectra(taps, shortcut, transformed, dtype)
     result = taps.new_empty(*taps.shape[:2], *spectrum_shape(transformed), dtype=dtype.to_complex())
     for block in _blocks(taps, axes, dtype):  # those of `convolve`: the same calls, so the same bits
@@ -172,7 +172,7 @@ def _write_gradients(
         if to_kernel is None:
             return
     signals, results = _sides(axes, dtype, x.device)
-    kernels = _KernelSpectra(taps, shortcut, kernel_axes(axes, x.device), dtype, conjugate=True)
+    kernels = _KernelSpectra(taps, shortcut, _kernel_axes(axes, x.device), dtype, conjugate=True)
     sums: Tensor | None = None
     for block in _blocks(grad, axes, dtype):
         spectrum = results.forward(grad[block])
@@ -204,7 +204,7 @@ def _convolve(
     return y
 
 
-def kernel_axes(axes: tuple[AxisPlan, ...], device: torch.device) -> tuple[AxisPlan, ...]:
+def _kernel_axes(axes: tuple[AxisPlan, ...], device: torch.device) -> tuple[AxisPlan, ...]:
     """The axes of the kernel's transform: those of a part where the signal is cut."""
     parts = parts_of(axes) if device.type == "cpu" else None
     return axes if parts is None else (parts.axis,)

@@ -80,16 +80,8 @@ def _fake(x: Tensor, kernel: Tensor, shortcut: Tensor | None, padding: str, chan
     return x.new_empty(x.shape)
 
 
-def _fake_backward(
-    grad: Tensor,
-    x: Tensor,
-    kernel: Tensor,
-    shortcut: Tensor | None,
-    padding: str,
-    channels_last: bool,
-    need_x: bool,
-    need_kernel: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _fake_backward(grad: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
+    x, kernel, shortcut, _padding, _channels_last, need_x, need_kernel = args
     return execute.empty_gradients(x, kernel, shortcut, need_x, need_kernel)
 
 

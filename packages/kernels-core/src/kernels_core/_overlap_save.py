@@ -58,7 +58,7 @@ class PartsOfSignals:
     """Transforms of the convolution's argument: `[b, c, N]` to spectra `[count, b, c, F]` of its parts, and adjoint."""
 
     def __init__(self, parts: Parts, dtype: torch.dtype) -> None:
-        self.parts, self.dtype = parts, dtype
+        self.parts = parts
         self._room = _Room(dtype)
 
     def forward(self, block: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class PartsOfResults:
     """Transforms of the convolution's result: spectra `[count, b, c, F]` to `[b, c, N]`, and adjoint."""
 
     def __init__(self, parts: Parts, dtype: torch.dtype) -> None:
-        self.parts, self.dtype = parts, dtype
+        self.parts = parts
         self._room = _Room(dtype)
 
     def forward(self, block: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ def gaussian_window(position: Tensor, std: Tensor) -> Tensor:
 def _exp2(exponent: Tensor, axes: int = 1) -> Tensor:
     """`2^exponent`, exactly 0 where a product over so many axes, of at most 3, may not be a normal number.
 
-    Denormal numbers, a band of them around every window, are a hundred times slower than others.
+    Denormal numbers, a band of them around every window, are far slower than others.
     """
     least = math.log2(torch.finfo(exponent.dtype).tiny) / min(axes, 3)
     return torch.exp2(nn.functional.threshold(exponent, least, -math.inf))

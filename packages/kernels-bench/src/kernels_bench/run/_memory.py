@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import _allocator
 from ._case import Case
-from ._server import ChildError, ForkServer
+from ._server import ChildError, ForkServer, can_fork
 
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**17), "MALLOC_TRIM_THRESHOLD_": str(2**17)}
 
@@ -30,7 +30,7 @@ class MemoryServer(ForkServer):
 
     def extra_bytes(self, case: Case, contestant: str) -> int | None:
         """The peak of one contestant in a child; None where it fails or the system does not tell."""
-        if not hasattr(os, "fork") or not Path("/proc/self/clear_refs").exists():
+        if not can_fork() or not Path("/proc/self/clear_refs").exists():
             return None
         try:
             found: int | None = self.ask(measure, case, contestant, self.threads)
