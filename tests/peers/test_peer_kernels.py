@@ -172,7 +172,7 @@ def test_windows(
     for key, value in theirs.state_dict().items():
         assert_close(value, ours.state_dict()[key], 1e-5, f"initial {key}")
     same_weights(theirs, ours, seed)
-    lengths = kernels_core._coordinates.normalize_L_cache(geometry["L_cache"], data_dim)
+    lengths = kernels_core._kernels.coordinates.normalize_L_cache(geometry["L_cache"], data_dim)
     axes = [kernels_core.axis_coordinates(n, L) for n, L in zip(seq_lens, lengths, strict=True)]
     grid = kernels_core.coordinate_grid(axes)
     values = torch.randn(batch, *grid.shape[1:-1], channels, generator=torch.Generator().manual_seed(seed))

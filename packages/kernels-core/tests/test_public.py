@@ -1,6 +1,8 @@
 """The public names and the constructors' signatures, which configurations of users rely on."""
 
 import inspect
+import pickle
+import pickletools
 from typing import Any
 
 import kernels_core
@@ -11,6 +13,7 @@ from kernels_core import (
     CKConvND,
     ExponentialModulationND,
     GaussianModulationND,
+    LazyConfig,
     LearnableOmegaSIRENKernelND,
     MultiOmegaSIRENKernelND,
     RandomFourierKernelND,
@@ -70,3 +73,12 @@ def test_public_names_exist_and_are_documented() -> None:
     assert len(set(kernels_core.__all__)) == len(kernels_core.__all__)
     for name in kernels_core.__all__:
         assert inspect.getdoc(getattr(kernels_core, name)), name
+
+
+def test_pickles_name_the_package_and_no_file_in_it() -> None:
+    kernel = SIRENKernelND(2, 1, 4, 2, 4, 1.0, 8, True)
+    layer = CKConvND(1, 2, kernel, LazyConfig(GaussianModulationND)(data_dim=1, num_channels=2))
+    modules = {argument for _, argument, _ in pickletools.genops(pickle.dumps(layer)) if isinstance(argument, str)}
+    named = {module for module in modules if module.startswith("kernels_core")}
+    assert named >= {"kernels_core"}
+    assert {getattr(kernels_core, name).__module__ for name in kernels_core.__all__} == {"kernels_core"}

@@ -1,26 +1,26 @@
 """Implicit convolution kernels in PyTorch: coordinates -> embedding -> SIREN -> window -> FFT convolution -> layer."""
 
 from ._ckconv import CKConvND
-from ._coordinates import axis_coordinates, coordinate_grid
-from ._embedding import SIRENPositionalEmbeddingND, siren_bound
-from ._fftconv import fftconv_nd
-from ._fftconv_explain import explain
-from ._lazy import LazyConfig, instantiate
-from ._learnable_omega import (
+from ._fftconv.explain import explain
+from ._fftconv.functional import fftconv_nd
+from ._kernels.coordinates import axis_coordinates, coordinate_grid
+from ._kernels.embedding import SIRENPositionalEmbeddingND, siren_bound
+from ._kernels.learnable_omega import (
     BlockDiagonalLearnableOmegaSIRENKernelND,
     LearnableOmegaSIRENKernelND,
     LearnableOmegaSIRENPositionalEmbeddingND,
 )
-from ._marks import param_groups
-from ._multi_omega import (
+from ._kernels.multi_omega import (
     BlockDiagonalMultiOmegaSIRENKernelND,
     MultiOmegaSIRENKernelND,
     MultiOmegaSIRENPositionalEmbeddingND,
     omega_0_schedule,
 )
-from ._random_fourier import RandomFourierKernelND, RandomFourierPositionalEmbeddingND
-from ._siren import ImplicitKernelND, SIRENKernelND
-from ._window import (
+from ._kernels.random_fourier import RandomFourierKernelND, RandomFourierPositionalEmbeddingND
+from ._kernels.siren import ImplicitKernelND, SIRENKernelND
+from ._lazy import LazyConfig, instantiate
+from ._optim import param_groups
+from ._windows import (
     BlockAlignedGaussianModulationND,
     ExponentialModulationND,
     GaussianModulationND,
@@ -63,3 +63,7 @@ __all__ = [
     "instantiate",
     "param_groups",
 ]
+
+# A class is pickled under the name of its module: the package's, which stays when files move.
+for _name in __all__:
+    globals()[_name].__module__ = __name__

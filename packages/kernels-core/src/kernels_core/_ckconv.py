@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from . import _check
 from ._cache import ConstantCache
-from ._coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
-from ._fftconv import DTYPES, fftconv_checked, paddings_per_axis
-from ._fftconv_execute import Operator, compute_dtype, convolve_prepared, prepare
+from ._fftconv.functional import DTYPES, fftconv_checked, paddings_per_axis
+from ._fftconv.spectral import Operator, compute_dtype, convolve_prepared, prepare
+from ._kernels.coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
+from ._kernels.siren import ImplicitKernelND
 from ._lazy import build_module, describe, takes_argument
-from ._marks import MarkedModule
-from ._siren import ImplicitKernelND
-from ._window import ModulationND
+from ._optim import MarkedModule
+from ._windows import ModulationND
 
 GRID_TYPES = ("double", "single")
 FFT_BACKENDS = ("auto", "torch_fft")

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from . import _check
-from ._bounds import bounded
-from ._embedding import at_least_float32
-from ._grid_affine import weighted_sum
-from ._marks import MarkedModule, mark
-from ._plain import is_plain_autograd
+from ._kernels.embedding import at_least_float32
+from ._ops.bounded import bounded
+from ._ops.grid_affine import weighted_sum
+from ._ops.tracing import is_plain_autograd
+from ._optim import MarkedModule, mark
 
 # exp(x) = exp2(x log2 e): where windows underflow, torch's exp on the CPU is 30 times slower than its exp2.
 _LOG2_E = math.log2(math.e)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._allocator import keep_freed_memory
-from ._direct import convolve_direct, gradient_direct, suits_direct, suits_direct_gradient
-from ._fftconv_plan import AxisPlan, Block, Piece, block_size, blocks, plan_axes, spectrum_shape
-from ._overlap_save import PartsOfResults, PartsOfSignals, parts_of
-from ._strided_copy import strided_copy
+from .._ops.allocator import keep_freed_memory
+from .direct import convolve_direct, gradient_direct, suits_direct, suits_direct_gradient
+from .overlap_save import PartsOfResults, PartsOfSignals, parts_of
+from .plan import AxisPlan, Block, Piece, block_size, blocks, plan_axes, spectrum_shape
+from .strided_copy import strided_copy
 
 
 def compute_dtype(x: Tensor, kernel: Tensor) -> torch.dtype:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import torch
 from fftconv_cases import PADDINGS, Case, case_of, mixes, most_taps
-from kernels_core import _fftconv_plan, _strided_copy, fftconv_nd
+from kernels_core import fftconv_nd
+from kernels_core._fftconv import plan as _fftconv_plan
+from kernels_core._fftconv import strided_copy as _strided_copy
 from oracles import direct_convolution
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck

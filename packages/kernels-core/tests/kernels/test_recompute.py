@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from kernels_core import LazyConfig, RandomFourierKernelND, SIRENKernelND, _blocks
+from kernels_core import LazyConfig, RandomFourierKernelND, SIRENKernelND
+from kernels_core._kernels import recompute
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -48,8 +49,8 @@ CASES: dict[str, tuple[Callable[[], nn.Module], int | None]] = {
 
 def evaluate(kernel: Any, conditioning: Tensor | None, blocks: int, monkeypatch: pytest.MonkeyPatch) -> Tensor:
     """The kernel on 7 x 5 points, in so many blocks."""
-    monkeypatch.setattr(_blocks, "MANY", 0 if blocks > 1 else 1 << 30)
-    monkeypatch.setattr(_blocks, "BLOCK", 7 * 5 * 8 * (1 if conditioning is None else len(conditioning)) // blocks)
+    monkeypatch.setattr(recompute, "MANY", 0 if blocks > 1 else 1 << 30)
+    monkeypatch.setattr(recompute, "BLOCK", 7 * 5 * 8 * (1 if conditioning is None else len(conditioning)) // blocks)
     axes = [torch.linspace(-1, 1, 7, dtype=torch.float64), torch.linspace(-1, 1, 5, dtype=torch.float64)]
     result: Tensor = kernel.evaluate(axes, conditioning)
     return result
@@ -196,9 +197,9 @@ def test_the_longest_axis_is_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel: Any = siren()
     axes = [torch.zeros(1, dtype=torch.float64), torch.linspace(-1, 1, 40, dtype=torch.float64)]
     whole = kernel.evaluate(axes)
-    monkeypatch.setattr(_blocks, "MANY", 0)
-    monkeypatch.setattr(_blocks, "BLOCK", 80)
-    assert [part.size for part in _blocks._parts(kernel, axes, [], 8) or []] == [10] * 4
+    monkeypatch.setattr(recompute, "MANY", 0)
+    monkeypatch.setattr(recompute, "BLOCK", 80)
+    assert [part.size for part in recompute._parts(kernel, axes, [], 8) or []] == [10] * 4
     torch.testing.assert_close(kernel.evaluate(axes), whole)
 
 
@@ -232,8 +233,8 @@ def test_autocast_of_the_forward_pass_holds_in_the_backward_pass(monkeypatch: py
     axes = [torch.linspace(-1, 1, 7), torch.linspace(-1, 1, 5)]
     found = []
     for many in (1 << 30, 0):
-        monkeypatch.setattr(_blocks, "MANY", many)
-        monkeypatch.setattr(_blocks, "BLOCK", 80)
+        monkeypatch.setattr(recompute, "MANY", many)
+        monkeypatch.setattr(recompute, "BLOCK", 80)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             values = kernel.evaluate(axes)  # type: ignore[operator]
         assert values.dtype == torch.bfloat16

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 import torch
-from kernels_core._grid_affine import grid_affine, weighted_sum
+from kernels_core._ops.grid_affine import grid_affine, weighted_sum
 from torch import Tensor
 
 

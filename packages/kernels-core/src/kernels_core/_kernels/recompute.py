@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ._allocator import keep_freed_memory
-from ._autocast import autocast_state, restored_autocast
-from ._marks import MarkedModule
-from ._plain import is_plain, is_plain_autograd
+from .._ops.allocator import keep_freed_memory
+from .._ops.precision import autocast_state, restored_autocast
+from .._ops.tracing import is_plain, is_plain_autograd
+from .._optim import MarkedModule
 
 # Features of one layer: above the first number blocks save memory worth its time, the second are in a block.
 MANY, BLOCK = 1 << 23, 1 << 21

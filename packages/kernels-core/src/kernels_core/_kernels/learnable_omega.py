@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import _check
-from ._bounds import bounded
-from ._embedding import PositionalEmbeddingND, affine_of_axes, at_least_float32
-from ._marks import mark
-from ._multi_omega import BlockFrequencies, Frequencies, frequencies
-from ._siren import SIRENNetworkND
+from .. import _check
+from .._ops.bounded import bounded
+from .._optim import mark
+from .embedding import PositionalEmbeddingND, affine_of_axes, at_least_float32
+from .multi_omega import BlockFrequencies, Frequencies, frequencies
+from .siren import SIRENNetworkND
 
 
 class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):

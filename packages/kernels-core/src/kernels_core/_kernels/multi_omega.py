@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import _check
-from ._embedding import SIRENPositionalEmbeddingND, siren_bound
-from ._siren import SIRENNetworkND
+from .. import _check
+from .embedding import SIRENPositionalEmbeddingND, siren_bound
+from .siren import SIRENNetworkND
 
 Frequencies = Sequence[float] | Tensor
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from . import _check
+from .. import _check
 
 
 def normalize_L_cache(L_cache: int | Sequence[int], data_dim: int) -> tuple[int, ...]:

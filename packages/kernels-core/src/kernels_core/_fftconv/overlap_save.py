@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._fftconv_plan import AxisPlan
-from ._strided_copy import strided_copy
+from .plan import AxisPlan
+from .strided_copy import strided_copy
 
 # Fewest samples, and fewest per tap, with which parts measured faster than one transform on a CPU; then the samples of
 # a part: so many per tap, up to what is transformed at full speed.

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from . import _check
-from ._coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
-from ._grid_affine import grid_affine
-from ._marks import MarkedModule, mark
-from ._plain import is_plain
+from .. import _check
+from .._ops.grid_affine import grid_affine
+from .._ops.tracing import is_plain
+from .._optim import MarkedModule, mark
+from .coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
 
 
 def siren_bound(fan_in: int, omega_0: float = 1.0, *, is_first: bool = False) -> float:

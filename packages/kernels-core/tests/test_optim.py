@@ -11,7 +11,7 @@ import pytest
 import torch
 from kernel_cases import KERNELS, WINDOWS, FiLMStub, make_kernel, make_layer, make_window
 from kernels_core import param_groups
-from kernels_core._marks import MARKS
+from kernels_core._optim import MARKS
 from torch import nn
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import _check
-from ._blocks import evaluate_in_blocks
-from ._embedding import PositionalEmbeddingND, affine_of_axes
-from ._lazy import build_module
-from ._siren import ImplicitKernelND
+from .. import _check
+from .._lazy import build_module
+from .embedding import PositionalEmbeddingND, affine_of_axes
+from .recompute import evaluate_in_blocks
+from .siren import ImplicitKernelND
 
 
 class RandomFourierPositionalEmbeddingND(PositionalEmbeddingND):

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ._autocast import without_autocast
-from ._fftconv_plan import AxisPlan, kernel_centre
+from .._ops.precision import without_autocast
+from .plan import AxisPlan, kernel_centre
 
 # Most taps of the kernel, per rank, with which it measured faster; and most per axis for the gradient of the kernel.
 MOST_TAPS = {1: 47, 2: 121, 3: 125}

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from kernels_core._bounds import bounded
+from kernels_core._ops.bounded import bounded
 
 VALUES = [0.5, 1.0, 1.5, 2.0, 2.5]
 

@@ -6,7 +6,7 @@ import pytest
 from fftconv_cases import PADDINGS, most_taps
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernels_core._fftconv_plan import (
+from kernels_core._fftconv.plan import (
     AxisPlan,
     block_size,
     blocks,

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from kernels_core import _fftconv_execute, explain, fftconv_nd
-from kernels_core._fftconv_plan import plan_axes
+from kernels_core import explain, fftconv_nd
+from kernels_core._fftconv import spectral as _fftconv_execute
+from kernels_core._fftconv.plan import plan_axes
 
 
 def lengths(text: str) -> list[int]:

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import _check
-from ._blocks import evaluate_in_blocks
-from ._coordinates import coordinate_grid
-from ._embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
-from ._lazy import build_module
-from ._marks import MarkedModule, mark
-from ._plain import is_plain, is_plain_autograd
+from .. import _check
+from .._lazy import build_module
+from .._ops.tracing import is_plain, is_plain_autograd
+from .._optim import MarkedModule, mark
+from .coordinates import coordinate_grid
+from .embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
+from .recompute import evaluate_in_blocks
 
 
 class ImplicitKernelND(MarkedModule):

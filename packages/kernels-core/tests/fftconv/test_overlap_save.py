@@ -10,9 +10,11 @@ import torch
 from fftconv_cases import PADDINGS, Case, most_taps
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernels_core import _fftconv_execute, _overlap_save, explain, fftconv_nd
-from kernels_core._fftconv_plan import plan_axes
-from kernels_core._overlap_save import parts_of
+from kernels_core import explain, fftconv_nd
+from kernels_core._fftconv import overlap_save as _overlap_save
+from kernels_core._fftconv import spectral as _fftconv_execute
+from kernels_core._fftconv.overlap_save import parts_of
+from kernels_core._fftconv.plan import plan_axes
 from oracles import direct_convolution
 from scipy import signal
 from torch.autograd import gradcheck, gradgradcheck

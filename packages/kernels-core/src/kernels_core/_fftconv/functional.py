@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from . import _check
-from ._fftconv_operators import differentiable_fftconv
-from ._fftconv_plan import PADDINGS
+from .. import _check
+from .operators import differentiable_fftconv
+from .plan import PADDINGS
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 

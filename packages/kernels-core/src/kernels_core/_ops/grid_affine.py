@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._autocast import without_autocast
-from ._plain import is_plain_autograd
+from .precision import without_autocast
+from .tracing import is_plain_autograd
 
 # Values that are added one after another; sums of more are sums of such, which keeps rounding small.
 RUN = 1024

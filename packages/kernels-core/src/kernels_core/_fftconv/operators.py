@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import _fftconv_execute as execute
+from . import spectral as execute
 
 _Function = Callable[..., Any]
 

@@ -8,8 +8,8 @@ from fftconv_cases import Case
 from hypothesis import given
 from hypothesis import strategies as st
 from kernels_core import CKConvND, LazyConfig, SIRENKernelND, explain, fftconv_nd
-from kernels_core._direct import convolve_direct, gradient_direct, suits_direct
-from kernels_core._fftconv_plan import PADDINGS, plan_axes
+from kernels_core._fftconv.direct import convolve_direct, gradient_direct, suits_direct
+from kernels_core._fftconv.plan import PADDINGS, plan_axes
 from oracles import direct_convolution, formula_convolution
 from torch import Tensor
 

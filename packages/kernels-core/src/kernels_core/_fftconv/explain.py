@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import torch
 
-from . import _check
-from ._direct import suits_direct, suits_direct_gradient
-from ._fftconv import DTYPES, check_operands
-from ._fftconv_execute import compute_dtype
-from ._fftconv_plan import block_size, plan_axes, spectrum_shape
-from ._overlap_save import parts_of
+from .. import _check
+from .direct import suits_direct, suits_direct_gradient
+from .functional import DTYPES, check_operands
+from .overlap_save import parts_of
+from .plan import block_size, plan_axes, spectrum_shape
+from .spectral import compute_dtype
 
 
 def explain(

@@ -1,0 +1,1 @@
+"""Tensor operations and guards shared by kernels, windows and convolution."""
