@@ -4,6 +4,7 @@ import itertools
 from dataclasses import dataclass
 
 import torch
+from kernels_core._fftconv.route import Problem
 from torch import Tensor
 
 PADDINGS = ("zero", "circular", "causal")
@@ -30,6 +31,10 @@ class Case:
     def options(self) -> dict[str, object]:
         """The keywords of `fftconv_nd`."""
         return {"padding": self.paddings, "channels_last": self.channels_last}
+
+    def problem(self, dtype: torch.dtype) -> Problem:
+        """What the plan depends on, computed in `dtype` on a CPU."""
+        return Problem(self.batch, self.channels, self.signal, self.taps, self.paddings, dtype, on_cpu=True)
 
     @property
     def arguments(self) -> tuple[str, bool]:

@@ -19,6 +19,7 @@ from ._kernels.multi_omega import (
 from ._kernels.random_fourier import RandomFourierKernelND, RandomFourierPositionalEmbeddingND
 from ._kernels.siren import ImplicitKernelND, SIRENKernelND
 from ._lazy import LazyConfig, instantiate
+from ._ops.allocator import keep_freed_memory
 from ._optim import param_groups
 from ._windows import (
     BlockAlignedGaussianModulationND,
@@ -62,6 +63,8 @@ __all__ = [
     "LazyConfig",
     "instantiate",
     "param_groups",
+    # the process
+    "keep_freed_memory",
 ]
 
 # A class is pickled under the name of its module: the package's, which stays when files move.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from . import _check
 from ._cache import ConstantCache
 from ._fftconv.functional import DTYPES, fftconv_checked, paddings_per_axis
-from ._fftconv.spectral import Operator, compute_dtype, convolve_prepared, prepare
+from ._fftconv.prepared import PreparedKernel
 from ._kernels.coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
 from ._kernels.siren import ImplicitKernelND
 from ._lazy import build_module, describe, takes_argument
@@ -142,28 +142,28 @@ class CKConvND(MarkedModule):
         signal = self._check_input(x, is_bhl_input)
         finer = _check.per_axis("resolution", resolution, self.data_dim, _check.positive)
         if self._is_constant(x, conditioning):
-            device = x.device.type
-            autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-            # The modules are in the key because one without parameters can be replaced, too; the stream because work
-            # queued on another one need not have finished.
-            modules = (*self.kernel.modules(), *self.mask.modules())
-            stream = torch.cuda.current_stream(x.device).cuda_stream if x.is_cuda else None
-            key = (signal, finer, torch.promote_types(x.dtype, torch.float32), autocast, modules, stream)
-            operator = self._constants.get(
-                key,
-                [*self.parameters(), *self.buffers()],
-                lambda: self._operator(x, signal, finer),
-            )
-            return convolve_prepared(x, operator, self._paddings, channels_last=not is_bhl_input)
+            return self._prepared_kernel(x, signal, finer).convolve(x, channels_last=not is_bhl_input)
         kernel = self._windowed_kernel(signal, finer, conditioning)
         if kernel.shape[0] != 1 and kernel.shape[0] != x.shape[0]:
-            raise ValueError(f"`conditioning` gives {kernel.shape[0]} kernels for the {x.shape[0]} samples of `x`")
+            raise ValueError(f"`conditioning` gives {kernel.shape[0]} kernels for the {x.shape[0]} batch items of `x`")
         kernel = kernel if is_bhl_input else kernel.movedim(1, -1)
         return fftconv_checked(x, kernel, self.shortcut, self._paddings, channels_last=not is_bhl_input)
 
-    def _operator(self, x: Tensor, signal: tuple[int, ...], finer: tuple[float, ...]) -> Operator:
-        kernel = self._windowed_kernel(signal, finer, None)
-        return prepare(kernel, self.shortcut, signal, self._paddings, compute_dtype(x, kernel))
+    def _prepared_kernel(self, x: Tensor, signal: tuple[int, ...], finer: tuple[float, ...]) -> PreparedKernel:
+        """The unconditioned kernel, prepared for inputs like `x`, from the cache or into it."""
+        device = x.device.type
+        autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        # Modules are in the key because one without parameters can be replaced, too; the stream because work queued
+        # on another stream need not have finished.
+        modules = (*self.kernel.modules(), *self.mask.modules())
+        stream = torch.cuda.current_stream(x.device).cuda_stream if x.is_cuda else None
+        key = (signal, finer, torch.promote_types(x.dtype, torch.float32), autocast, modules, stream)
+
+        def compute() -> PreparedKernel:
+            kernel = self._windowed_kernel(signal, finer, None)
+            return PreparedKernel.of(kernel, self.shortcut, signal, self._paddings, x.dtype, channels_last=False)
+
+        return self._constants.get(key, [*self.parameters(), *self.buffers()], compute)
 
     def _windowed_kernel(
         self, signal: tuple[int, ...], finer: tuple[float, ...], conditioning: Tensor | None

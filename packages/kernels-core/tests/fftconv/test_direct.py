@@ -1,4 +1,4 @@
-"""Small kernels, applied tap by tap: against the transforms that they replace, and finite differences."""
+"""The direct route against a direct convolution in float64, and its adjoints."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,10 @@ from fftconv_cases import Case
 from hypothesis import given
 from hypothesis import strategies as st
 from kernels_core import CKConvND, LazyConfig, SIRENKernelND, explain, fftconv_nd
-from kernels_core._fftconv.direct import convolve_direct, gradient_direct, suits_direct
-from kernels_core._fftconv.plan import PADDINGS, plan_axes
+from kernels_core._fftconv.axis import PADDINGS
+from kernels_core._fftconv.direct import Direct, convolve_direct, gradient_direct
+from kernels_core._fftconv.plan import plan
+from kernels_core._fftconv.route import Problem
 from oracles import direct_convolution, formula_convolution
 from torch import Tensor
 
@@ -29,7 +31,7 @@ CASES = [
 @pytest.mark.parametrize("dtype", [F32, torch.bfloat16])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_values_and_gradients(case: Case, dtype: torch.dtype) -> None:
-    assert suits_direct(plan_axes(case.signal, case.taps, case.paddings), F32, torch.device("cpu"))
+    assert isinstance(plan(case.problem(F32)).forward, Direct)
     operands = [t.to(dtype) for t in case.operands(F32)]
     leaves = [t.clone().requires_grad_() for t in operands]
     exact = [t.double().requires_grad_() for t in operands]
@@ -81,7 +83,7 @@ def test_derivatives_of_second_order(taps: int) -> None:
         torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-4 * other.abs().max().item())
 
 
-def test_what_is_not_finite_stays_near() -> None:
+def test_a_nan_reaches_only_the_taps_around_it() -> None:
     x = torch.zeros(1, 1, 200)
     x[0, 0, 100] = float("nan")
     y = fftconv_nd(x, torch.ones(1, 1, 3), padding="causal")
@@ -92,11 +94,11 @@ def test_what_is_not_finite_stays_near() -> None:
     ("signal", "taps", "dtype", "direct"),
     [(200, 12, F32, True), (200, 13, F32, False), (1600, 48, F32, False), (127, 7, F32, False), (200, 9, F64, False)],
 )
-def test_explain_tells(signal: int, taps: int, dtype: torch.dtype, direct: bool) -> None:
+def test_explain_names_the_route(signal: int, taps: int, dtype: torch.dtype, direct: bool) -> None:
     text = explain((1, 2, signal), (1, 2, taps), dtype=dtype)
-    assert ("tap by tap" in text) == direct
-    assert "torch.fft" in text  # for the gradient of so many taps
-    assert "torch.fft" not in explain((1, 2, 200), (1, 2, 3))
+    assert ("direct, by" in text) == direct
+    assert "FFT of length" in text  # for the gradient in a kernel of that many taps
+    assert "FFT of length" not in explain((1, 2, 200), (1, 2, 3))
 
 
 def test_cached_layers_take_the_same_route() -> None:
@@ -105,7 +107,7 @@ def test_cached_layers_take_the_same_route() -> None:
         out_dim=3, data_dim=2, mlp_hidden_dim=8, num_layers=2, embedding_dim=8, omega_0=3.0, L_cache=6, use_bias=True
     )
     layer = CKConvND(data_dim=2, hidden_dim=3, kernel_cfg=cfg, fft_padding="circular").eval()
-    assert suits_direct(plan_axes((12, 12), (11, 11), ("circular",) * 2), F32, torch.device("cpu"))
+    assert isinstance(plan(Problem(2, 3, (12, 12), (11, 11), ("circular",) * 2, F32, True)).forward, Direct)
     x = torch.randn(2, 12, 12, 3)
     with torch.no_grad():
         cached = layer(x)

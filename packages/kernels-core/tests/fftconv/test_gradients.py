@@ -2,15 +2,16 @@
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
 from fftconv_cases import PADDINGS, Case, case_of, mixes, most_taps
 from kernels_core import fftconv_nd
-from kernels_core._fftconv import plan as _fftconv_plan
-from kernels_core._fftconv import strided_copy as _strided_copy
+from kernels_core._fftconv import route, strided_copy
+from kernels_core._fftconv.axis import plan_axes
+from kernels_core._fftconv.plan import plan
 from oracles import direct_convolution
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
@@ -141,6 +142,14 @@ def test_second_derivatives_by_finite_differences_of_first(mix: tuple[str, ...])
         torch.testing.assert_close(second, (ahead - behind).detach() / (2 * step), rtol=1e-6, atol=1e-7)
 
 
+@pytest.fixture
+def _plans_anew() -> Iterator[None]:
+    """No plan from before, and none left behind."""
+    plan.cache_clear()
+    yield
+    plan.cache_clear()
+
+
 @pytest.mark.parametrize("rows", [0, 2, 6, 10])
 @pytest.mark.parametrize(
     "case",
@@ -152,13 +161,14 @@ def test_second_derivatives_by_finite_differences_of_first(mix: tuple[str, ...])
     ],
     ids=str,
 )
+@pytest.mark.usefixtures("_plans_anew")
 def test_blocks_of_any_size(case: Case, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    padded = 8 * math.prod(axis.length for axis in _fftconv_plan.plan_axes(case.signal, case.taps, case.paddings))
-    monkeypatch.setattr(_fftconv_plan, "CPU_BYTES_LONG", rows * padded)
-    monkeypatch.setattr(_fftconv_plan, "CPU_BYTES", rows * padded)
+    padded = 8 * math.prod(axis.length for axis in plan_axes(case.signal, case.taps, case.paddings))
+    monkeypatch.setattr(route, "CPU_BYTES_LONG", rows * padded)
+    monkeypatch.setattr(route, "CPU_BYTES", rows * padded)
     if rows:
-        monkeypatch.setattr(_strided_copy, "STEP", 16)
-        monkeypatch.setattr(_strided_copy, "SHARING", 0)
+        monkeypatch.setattr(strided_copy, "STEP", 16)
+        monkeypatch.setattr(strided_copy, "SHARING", 0)
     operands, cotangent = case.operands(F64), case.operands(F64, seed=1)[0]
     options = {"paddings": case.paddings, "channels_last": case.channels_last}
     torch.testing.assert_close(fftconv_nd(*operands, **case.options), direct_convolution(*operands, **options))

@@ -1,4 +1,4 @@
-"""Long signals cut into parts: the same function, locally."""
+"""Overlap-save against the direct convolution, scipy and finite differences."""
 
 import itertools
 import re
@@ -11,23 +11,25 @@ from fftconv_cases import PADDINGS, Case, most_taps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels_core import explain, fftconv_nd
-from kernels_core._fftconv import overlap_save as _overlap_save
-from kernels_core._fftconv import spectral as _fftconv_execute
-from kernels_core._fftconv.overlap_save import parts_of
-from kernels_core._fftconv.plan import plan_axes
+from kernels_core._fftconv import route
+from kernels_core._fftconv.blocks import BlockSize
+from kernels_core._fftconv.overlap_save import OverlapSave
+from kernels_core._fftconv.plan import plan
+from kernels_core._fftconv.prepared import PreparedKernel
+from kernels_core._fftconv.route import Problem
 from oracles import direct_convolution
 from scipy import signal
 from torch.autograd import gradcheck, gradgradcheck
 
 
 @pytest.fixture
-def short_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Parts of a few samples, for signals of any length."""
-    for name, value in (("LEAST_SAMPLES", 1), ("LEAST_SAMPLES_PER_TAP", 1), ("PART_PER_TAP", 3)):
-        monkeypatch.setattr(_overlap_save, name, value)
-    parts_of.cache_clear()
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Segments of a few positions, for signals of any length."""
+    for name, value in (("OVERLAP_SAVE_SIGNAL", 1), ("OVERLAP_SAVE_SIGNAL_PER_TAP", 1), ("SEGMENT_PER_TAP", 3)):
+        monkeypatch.setattr(route, name, value)
+    plan.cache_clear()
     yield
-    parts_of.cache_clear()
+    plan.cache_clear()
 
 
 CASES = [
@@ -37,10 +39,10 @@ CASES = [
 ]
 
 
-@pytest.mark.usefixtures("short_parts")
+@pytest.mark.usefixtures("short_segments")
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_parts_are_the_convolution(case: Case) -> None:
-    assert parts_of(plan_axes(case.signal, case.taps, case.paddings)) is not None
+def test_segments_are_the_convolution(case: Case) -> None:
+    assert isinstance(plan(case.problem(torch.float64)).forward, OverlapSave)
     assert_convolution(case)
 
 
@@ -56,7 +58,7 @@ def assert_convolution(case: Case) -> None:
     )
 
 
-@pytest.mark.usefixtures("short_parts")
+@pytest.mark.usefixtures("short_segments")
 @pytest.mark.parametrize("case", CASES[2::8], ids=str)
 def test_derivatives_by_finite_differences(case: Case) -> None:
     operands = [operand.requires_grad_() for operand in case.operands(torch.float64)]
@@ -64,28 +66,27 @@ def test_derivatives_by_finite_differences(case: Case) -> None:
     assert gradgradcheck(lambda *given: fftconv_nd(*given, **case.options), operands)
 
 
-@pytest.mark.usefixtures("short_parts")
+@pytest.mark.usefixtures("short_segments")
 @pytest.mark.parametrize("rows", [1, 3])
-def test_parts_in_blocks(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a block leaves in its buffers does not reach the next one."""
-    monkeypatch.setattr(_fftconv_execute, "block_size", lambda *args: (1, rows))
+def test_blocks_leave_nothing_in_shared_buffers(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(route, "block_size", lambda *args: BlockSize(1, rows))
     case = Case((50,), (6,), ("circular",), batch=3, channels=4)
     assert_convolution(case)
 
 
 @given(st.integers(1, 10**6), st.integers(1, 9000), st.sampled_from(PADDINGS))
 @settings(deadline=None, database=None)
-def test_every_sample_is_in_one_part(length: int, taps: int, padding: str) -> None:
+def test_every_position_is_in_one_segment(length: int, taps: int, padding: str) -> None:
     taps = min(taps, most_taps(length, padding))
-    (axis,) = plan_axes((length,), (taps,), (padding,))
-    parts = parts_of((axis,))
-    if parts is None:
+    found = plan(Problem(1, 1, (length,), (taps,), (padding,), torch.float64, on_cpu=True)).forward
+    if not isinstance(found, OverlapSave):
         return
-    step = parts.axis.signal
-    assert (parts.count - 1) * step < length <= parts.count * step
-    assert parts.axis.length == step + taps - 1  # the first and the last result need the first and the last sample
-    assert parts.before + parts.axis.centre == taps - 1
-    assert parts.circular == (padding == "circular")
+    segments = found.segments
+    step = segments.axis.signal
+    assert (segments.count - 1) * step < length <= segments.count * step
+    assert segments.axis.length == step + taps - 1  # the first result needs the first position, the last the last
+    assert segments.before + segments.axis.origin == taps - 1
+    assert segments.circular == (padding == "circular")
 
 
 @pytest.mark.parametrize("taps", [129, 512])
@@ -93,7 +94,7 @@ def test_every_sample_is_in_one_part(length: int, taps: int, padding: str) -> No
 def test_long_signals_against_scipy(taps: int, dtype: torch.dtype) -> None:
     x, kernel = torch.randn(1, 2, 40_001), torch.randn(1, 2, taps) / taps**0.5
     x, kernel = x.to(dtype), kernel.to(dtype)
-    assert parts_of(plan_axes((40_001,), (taps,), ("zero",))) is not None
+    assert "overlap-save" in explain(x.shape, kernel.shape, dtype=dtype)
     y = fftconv_nd(x, kernel)
     assert y.dtype == dtype
     for channel in range(2):
@@ -103,33 +104,32 @@ def test_long_signals_against_scipy(taps: int, dtype: torch.dtype) -> None:
         assert error < {torch.float32: 1e-6, torch.float64: 1e-14, torch.bfloat16: 4e-3}[dtype]
 
 
-@pytest.mark.usefixtures("short_parts")
+@pytest.mark.usefixtures("short_segments")
 @pytest.mark.parametrize("padding", PADDINGS)
-def test_a_kernel_prepared_gives_the_same_bits(padding: str) -> None:
+def test_a_prepared_kernel_gives_the_same_bits(padding: str) -> None:
     x, kernel, shortcut = Case((59,), (5,), (padding,), batch=2, channels=3).operands(torch.float32)
-    operator = _fftconv_execute.prepare(kernel, shortcut, (59,), (padding,), torch.float32)
-    prepared = _fftconv_execute.convolve_prepared(x, operator, (padding,), False)
-    assert torch.equal(prepared, fftconv_nd(x, kernel, shortcut, padding=padding))
+    prepared = PreparedKernel.of(kernel, shortcut, (59,), (padding,), torch.float32, channels_last=False)
+    assert torch.equal(prepared.convolve(x, False), fftconv_nd(x, kernel, shortcut, padding=padding))
 
 
-def test_what_happens_in_one_part_stays_there() -> None:
+def test_a_nan_reaches_only_the_segments_around_it() -> None:
     x, kernel = torch.randn(1, 1, 40_000), torch.randn(1, 1, 129)
     expected = fftconv_nd(x, kernel)
     x[..., 20_000] = float("nan")
     far = fftconv_nd(x, kernel)
     assert far[..., 19_990:20_010].isnan().all()
-    near_the_ends = torch.cat([far[..., :10_000], far[..., 30_000:]], -1)
-    assert torch.equal(near_the_ends, torch.cat([expected[..., :10_000], expected[..., 30_000:]], -1))
+    unaffected = torch.cat([far[..., :10_000], far[..., 30_000:]], -1)
+    assert torch.equal(unaffected, torch.cat([expected[..., :10_000], expected[..., 30_000:]], -1))
 
 
-def test_explained() -> None:
+def test_explain_counts_the_segments() -> None:
     text = explain((1, 32, 131072), (1, 32, 255))
-    count, length = map(int, re.findall(r"(\d+) overlapping parts, each a transform of (\d+)", text)[0])
+    count, length = map(int, re.findall(r"(\d+) segments of FFT length (\d+)", text)[0])
     assert count * (length - 254) >= 131072
-    assert "overlapping" not in explain((1, 32, 131072), (1, 32, 255), device="cuda")
-    assert "overlapping" not in explain((1, 32, 131072), (1, 32, 131072), padding="causal")
+    assert "overlap-save" not in explain((1, 32, 131072), (1, 32, 255), device="cuda")
+    assert "overlap-save" not in explain((1, 32, 131072), (1, 32, 131072), padding="causal")
 
 
 def test_short_signals_and_long_kernels_are_transformed_whole() -> None:
     for length, taps in ((8191, 64), (100_000, 100_000), (131_072, 5000), (9000, 1)):
-        assert parts_of(plan_axes((length,), (taps,), ("causal",))) is None
+        assert "overlap-save" not in explain((1, 1, length), (1, 1, taps), padding="causal")

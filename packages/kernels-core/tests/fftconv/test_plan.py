@@ -1,21 +1,15 @@
-"""Transform lengths and alignment, by brute force."""
+"""FFT lengths, placement of taps and blocks, by brute force."""
 
 import math
 
 import pytest
+import torch
 from fftconv_cases import PADDINGS, most_taps
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernels_core._fftconv.plan import (
-    AxisPlan,
-    block_size,
-    blocks,
-    fast_length,
-    kernel_centre,
-    plan_axes,
-    plan_axis,
-    spectrum_shape,
-)
+from kernels_core._fftconv.axis import Axis, fast_length, kernel_origin, plan_axes, plan_axis, spectrum_shape
+from kernels_core._fftconv.blocks import blocks
+from kernels_core._fftconv.route import Problem, spectral_block
 
 
 def is_fast(length: int) -> bool:
@@ -29,8 +23,8 @@ def aliases(length: int, signal: int, lags: range) -> bool:
     return any(distance != lag and (distance - lag) % length == 0 for distance in distances for lag in lags)
 
 
-def lags_of(plan: AxisPlan) -> range:
-    return range(-plan.centre, plan.taps - plan.centre)
+def lags_of(plan: Axis) -> range:
+    return range(-plan.origin, plan.taps - plan.origin)
 
 
 def test_fast_length_is_the_next_with_few_odd_factors() -> None:
@@ -60,7 +54,7 @@ def test_fast_length_keeps_fast_lengths(length: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("taps", "padding", "centre"),
+    ("taps", "padding", "origin"),
     [
         (1, "zero", 0),
         (2, "zero", 1),
@@ -71,8 +65,8 @@ def test_fast_length_keeps_fast_lengths(length: int) -> None:
         (8, "causal", 0),
     ],
 )
-def test_kernel_centre(taps: int, padding: str, centre: int) -> None:
-    assert kernel_centre(taps, padding) == centre
+def test_kernel_origin(taps: int, padding: str, origin: int) -> None:
+    assert kernel_origin(taps, padding) == origin
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
@@ -81,7 +75,7 @@ def test_axis_keeps_every_lag_apart_in_the_shortest_fast_transform(signal: int, 
     for taps in range(1, most_taps(signal, padding) + 1):
         plan = plan_axis(signal, taps, padding)
         assert plan.signal == signal
-        assert plan.centre == kernel_centre(plan.taps, padding)
+        assert plan.origin == kernel_origin(plan.taps, padding)
         if padding == "circular":
             assert (plan.taps, plan.length) == (taps, signal)
             continue
@@ -123,7 +117,7 @@ def test_kernel_pieces_put_every_lag_once(sizes: tuple[tuple[int, ...], tuple[in
         lags = range(1 - axis.signal, axis.signal)
         expected = [0] * axis.length
         for lag in lags if padding == "circular" and axis.length > axis.signal else lags_of(axis):
-            tap = lag + axis.centre
+            tap = lag + axis.origin
             tap = tap % axis.signal if padding == "circular" else tap
             expected[lag % axis.length] = tap + 1 if tap < axis.taps else 0
         assert placed == expected
@@ -145,25 +139,26 @@ def test_other_circular_axes_take_one_of_their_own(length: int) -> None:
     st.lists(st.integers(1, 600), min_size=1, max_size=3),
     st.integers(0, 70),
     st.integers(0, 300),
-    st.sampled_from([4, 8]),
+    st.sampled_from([torch.float32, torch.float64]),
     st.booleans(),
 )
 @settings(deadline=None, database=None)
 def test_blocks_cover_everything_once_within_their_bytes(
-    signal: list[int], samples: int, channels: int, real: int, on_cpu: bool
+    signal: list[int], items: int, channels: int, dtype: torch.dtype, on_cpu: bool
 ) -> None:
-    axes = plan_axes(tuple(signal), tuple(signal), ("zero",) * len(signal))
-    size = block_size(axes, samples, channels, real, on_cpu)
+    sizes, paddings = tuple(signal), ("zero",) * len(signal)
+    axes, problem = plan_axes(sizes, sizes, paddings), Problem(items, channels, sizes, sizes, paddings, dtype, on_cpu)
+    size = spectral_block(axes, problem)
     covered = [
-        (sample, channel)
-        for block in blocks((samples, channels), size)
+        (item, channel)
+        for block in blocks(items, channels, size)
         for channel in range(*block.channels.indices(channels))
-        for sample in range(*block.samples.indices(samples))
+        for item in range(*block.items.indices(items))
     ]
-    assert len(covered) == len(set(covered)) == samples * channels
-    padded = real * math.prod(axis.length for axis in axes)
-    assert size == (1, 1) or size[0] * size[1] * padded <= (8 << 20 if on_cpu else 256 << 20)
-    assert block_size(axes, samples + 1, channels, real, on_cpu)[1] == size[1]
+    assert len(covered) == len(set(covered)) == items * channels
+    padded = dtype.itemsize * math.prod(axis.length for axis in axes)
+    assert size == (1, 1) or size.items * size.channels * padded <= (8 << 20 if on_cpu else 256 << 20)
+    assert spectral_block(axes, problem._replace(items=items + 1)).channels == size.channels
 
 
 def test_spectra_have_the_last_axis_first() -> None:

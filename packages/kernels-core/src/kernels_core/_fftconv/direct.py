@@ -1,32 +1,61 @@
-"""Depthwise convolution with small kernels as torch's own, tap by tap: on a CPU it beats transforms."""
+"""Direct route: torch's own depthwise convolution, which beats transforms for kernels of a few taps on a CPU."""
 
-import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from .._ops.precision import without_autocast
-from .plan import AxisPlan, kernel_centre
-
-# Most taps of the kernel, per rank, with which it measured faster; and most per axis for the gradient of the kernel.
-MOST_TAPS = {1: 47, 2: 121, 3: 125}
-MOST_TAPS_TRAINED = {1: 3, 2: 3, 3: 2}
-# Fewest samples of the signal, below which starting takes longer than either, and fewest per tap in one dimension.
-LEAST_SAMPLES, LEAST_SAMPLES_PER_TAP = 128, 16
+from .axis import Axis, kernel_origin
+from .layout import empty_result, origin
+from .route import Problem
+from .strided_copy import strided_copy
 
 
-def suits_direct(axes: tuple[AxisPlan, ...], dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether `convolve_direct` is the faster route for kernels of this size, computed in `dtype`."""
-    taps, samples = math.prod(axis.taps for axis in axes), math.prod(axis.signal for axis in axes)
-    small = taps <= MOST_TAPS.get(len(axes), 0)
-    large = samples >= max(LEAST_SAMPLES, LEAST_SAMPLES_PER_TAP * taps if len(axes) == 1 else 0)
-    return small and large and device.type == "cpu" and dtype == torch.float32
+class Direct:
+    """Convolution tap by tap. The methods are those of every route; see `Spectral`."""
 
+    def __init__(self, axes: tuple[Axis, ...], problem: Problem) -> None:
+        self.axes, self.paddings, self.dtype = axes, problem.paddings, problem.dtype
 
-def suits_direct_gradient(axes: tuple[AxisPlan, ...]) -> bool:
-    """Of the kernels that `suits_direct`, those whose own gradient is faster tap by tap, too."""
-    return max(axis.taps for axis in axes) <= MOST_TAPS_TRAINED[len(axes)]
+    def convolve(self, x: Tensor, taps: Tensor, shortcut: Tensor | None, channels_last: bool) -> Tensor:
+        return self.convolve_prepared(x, self.prepare(taps, shortcut), channels_last)
+
+    def prepare(self, taps: Tensor, shortcut: Tensor | None) -> Tensor:
+        """The taps in the dtype of the arithmetic, with the shortcut added at the origin."""
+        if shortcut is None:
+            return taps.to(self.dtype)
+        taps = taps.to(self.dtype, copy=True)
+        origin(taps, self.axes).add_(shortcut)
+        return taps
+
+    def convolve_prepared(self, x: Tensor, prepared: Tensor, channels_last: bool) -> Tensor:
+        result = convolve_direct(x.contiguous(), prepared, self.paddings)
+        if not channels_last:
+            return result.to(x.dtype).contiguous()
+        y, view = empty_result(x, channels_last)
+        strided_copy(result, view)
+        return y
+
+    def gradients(
+        self,
+        grad: Tensor,
+        x: Tensor,
+        taps: Tensor,
+        shortcut: Tensor | None,
+        to_x: Tensor | None,
+        to_taps: Tensor | None,
+    ) -> None:
+        grad = grad.contiguous()
+        if to_x is not None:
+            strided_copy(convolve_direct(grad, self.prepare(taps, shortcut), self.paddings, adjoint=True), to_x)
+        if to_taps is not None:
+            strided_copy(gradient_direct(grad, x.contiguous(), taps.to(self.dtype), self.paddings), to_taps)
+
+    def describe(self) -> Iterator[str]:
+        """The route in words, a line at a time."""
+        yield "direct, by torch.nn.functional.conv"
 
 
 def convolve_direct(x: Tensor, kernel: Tensor, paddings: tuple[str, ...], adjoint: bool = False) -> Tensor:
@@ -36,38 +65,37 @@ def convolve_direct(x: Tensor, kernel: Tensor, paddings: tuple[str, ...], adjoin
         kernel = kernel.flip(tuple(range(2, kernel.ndim)))
     x = x.to(kernel.dtype)
     if all(size % 2 and padding == "zero" for size, padding in zip(taps, paddings, strict=True)):
-        return _convolution(_folded(x, kernel), kernel, tuple(size // 2 for size in taps)).view(x.shape)
-    return _convolution(_folded(_padded(x, taps, paddings, adjoint), kernel), kernel).view(x.shape)
+        return _depthwise(_merge_items(x, kernel), kernel, tuple(size // 2 for size in taps)).view(x.shape)
+    return _depthwise(_merge_items(_pad(x, taps, paddings, adjoint), kernel), kernel).view(x.shape)
 
 
 def gradient_direct(grad: Tensor, x: Tensor, kernel: Tensor, paddings: tuple[str, ...]) -> Tensor:
     """The adjoint of `convolve_direct` in `kernel`, applied to `grad`."""
-    wide = _folded(_padded(x.to(kernel.dtype), kernel.shape[2:], paddings, False), kernel)
+    padded = _merge_items(_pad(x.to(kernel.dtype), kernel.shape[2:], paddings, False), kernel)
     ones, zeros = [1] * (kernel.ndim - 2), [0] * (kernel.ndim - 2)
-    narrow, weight = _folded(grad.to(kernel.dtype), kernel), kernel.flatten(0, 1).unsqueeze(1)
+    grad, weight = _merge_items(grad.to(kernel.dtype), kernel), kernel.flatten(0, 1).unsqueeze(1)
     geometry = (ones, zeros, ones, False, zeros, weight.shape[0])
-    found: Tensor = torch.ops.aten.convolution_backward(narrow, wide, weight, None, *geometry, [False, True, False])[1]
+    found: Tensor = torch.ops.aten.convolution_backward(grad, padded, weight, None, *geometry, [False, True, False])[1]
     return found.view(kernel.shape).flip(tuple(range(2, kernel.ndim)))
 
 
-def _convolution(wide: Tensor, kernel: Tensor, zeros: int | tuple[int, ...] = 0) -> Tensor:
-    """With so many more zeros at both ends."""
+def _depthwise(x: Tensor, kernel: Tensor, padding: int | tuple[int, ...] = 0) -> Tensor:
     convolution = getattr(functional, f"conv{kernel.ndim - 2}d")
     weight = kernel.flatten(0, 1).unsqueeze(1)
-    with without_autocast(wide.device.type):
-        result: Tensor = convolution(wide, weight, padding=zeros, groups=weight.shape[0])
+    with without_autocast(x.device.type):
+        result: Tensor = convolution(x, weight, padding=padding, groups=weight.shape[0])
     return result
 
 
-def _folded(tensor: Tensor, kernel: Tensor) -> Tensor:
-    """With kernels of their own, samples are more channels."""
+def _merge_items(tensor: Tensor, kernel: Tensor) -> Tensor:
+    """Batch items as further channels where each has its own kernel."""
     return tensor if kernel.shape[0] == 1 else tensor.flatten(0, 1).unsqueeze(0)
 
 
-def _padded(x: Tensor, taps: tuple[int, ...], paddings: tuple[str, ...], adjoint: bool) -> Tensor:
-    """`x` with what every sample needs before and after it."""
+def _pad(x: Tensor, taps: tuple[int, ...], paddings: tuple[str, ...], adjoint: bool) -> Tensor:
+    """`x` extended by the values that its first and last positions need, by boundary."""
     for axis, (size, padding) in enumerate(zip(taps, paddings, strict=True)):
-        centre = kernel_centre(size, padding)
+        centre = kernel_origin(size, padding)
         before, after = (centre, size - 1 - centre) if adjoint else (size - 1 - centre, centre)
         length = x.shape[2 + axis]
         if padding == "circular":

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from .. import _check
+from .axis import PADDINGS
 from .operators import differentiable_fftconv
-from .plan import PADDINGS
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -20,33 +20,35 @@ def fftconv_nd(
     padding: str | Sequence[str] = "zero",
     channels_last: bool = False,
 ) -> Tensor:
-    """Depthwise N-d convolution, "same" size, with per-sample kernels, mixed boundaries and a shortcut.
+    """Depthwise N-d convolution of "same" size, with per-item kernels, mixed boundaries and a shortcut.
 
     `y[b,c,n] = sum_j kernel[b|0,c,j] * x[b,c,n + K//2 - j] + shortcut[c] * x[b,c,n]`, per axis: the alignment of
     `torch.nn.ConvNd(padding="same")` with the kernel flipped. On a causal axis
     `y[n] = sum_{0<=j<=n} kernel[j] * x[n-j]`. The cost does not depend on K beyond the padding.
 
     Args:
-        x: `[B, C, *N]`, or `[B, *N, C]` with `channels_last`; the rank says the number of axes.
-        kernel: `[1|B, C, *K]`, same layout rule. Batch 1 is shared by all samples.
-        shortcut: `[C]`, any floating dtype; None for none.
+        x: `[B, C, *N]`, or `[B, *N, C]` with `channels_last`; its rank gives the number of axes.
+        kernel: `[1|B, C, *K]`, in the same layout. A kernel of batch 1 is shared by all batch items.
+        shortcut: `[C]`, of any floating dtype; default None, for none.
         padding: `"zero"` (1 <= K <= 2N), `"circular"` (1 <= K <= N) or `"causal"` (1 <= K <= 2N; lags beyond N - 1
-            never count), one for all axes or one per axis.
-        channels_last: the layout of `x`, `kernel` and the result.
+            never count), one for all axes or one per axis; default `"zero"`.
+        channels_last: layout of `x`, `kernel` and the result; default False.
 
     Returns:
-        A contiguous tensor of `x`'s shape and dtype. The arithmetic is float64 if `x` or `kernel` is, else float32.
+        A contiguous tensor of the shape and dtype of `x`, computed in float64 if `x` or `kernel` is, else in float32.
 
     Raises:
-        TypeError: an operand that is not a float16, bfloat16, float32 or float64 tensor.
-        ValueError: wrong rank, channels, kernel batch, K out of range, devices that differ, unknown paddings.
+        TypeError: an operand is not a float16, bfloat16, float32 or float64 tensor.
+        ValueError: ranks, channels, batches or devices of the operands differ, K is out of range, or a padding is
+            unknown.
 
-    FFT rounding spreads over the whole signal of a channel: a spike of size s moves every output, earlier ones on a
-    causal axis too, by about eps * s, and a NaN or infinity reaches every output of its sample and channel. On a CPU
-    kernels of a few taps are applied directly and long sequences are cut into parts for medium ones, where those stay
-    near.
-    Differentiable to any order in reverse mode; works under `torch.compile(fullgraph=True)`, `torch.export`,
-    `torch.func.vmap` and `grad`, and autocast. (Compiling a `torch.func` transform of it takes torch 2.15.)
+    FFT rounding spreads over the whole signal of a channel: a spike of size s changes every output, earlier ones on a
+    causal axis too, by about eps * s, and a NaN or infinity reaches every output of its batch item and channel. On a
+    CPU, kernels of a few taps are applied directly and medium kernels to segments of long signals, where the effect
+    remains local; `explain` names the route.
+
+    Differentiable to any order in reverse mode. Works under `torch.compile(fullgraph=True)`, `torch.export`,
+    `torch.func.vmap` and `grad`, and autocast. (Compiling a `torch.func` transform of it requires torch 2.15.)
 
     Example:
         >>> x, kernel = torch.eye(3)[None], torch.tensor([1.0, 2.0, 3.0]).expand(1, 3, 3)
@@ -64,12 +66,12 @@ def fftconv_nd(
 def fftconv_checked(
     x: Tensor, kernel: Tensor, shortcut: Tensor | None, paddings: tuple[str, ...], channels_last: bool
 ) -> Tensor:
-    """`fftconv_nd` for operands that fit: checks of sizes that cannot fail would be guards of an exported program."""
+    """`fftconv_nd` without checks, each of which would add a guard to an exported program."""
     return differentiable_fftconv(x, kernel, shortcut, ",".join(paddings), channels_last)
 
 
 def paddings_per_axis(padding: str | Sequence[str], data_dim: int, name: str = "padding") -> tuple[str, ...]:
-    """One known padding per axis.
+    """`padding` as one known padding per axis.
 
     Example:
         >>> paddings_per_axis("zero", 2)

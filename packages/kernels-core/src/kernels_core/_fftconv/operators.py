@@ -1,25 +1,25 @@
-"""The FFT convolution as two `torch.library` operators that are closed under differentiation.
+"""The convolution as two `torch.library` operators that are closed under differentiation.
 
 With `A(x, k)` the convolution and `B`, `C` its adjoints in x and k, `backward(g, x, k) = (B(g, k), C(g, x))`. Its own
 adjoint, for cotangents v of the first and w of the second output, is again made of the pair: in g it is
 `A(v, k) + A(x, w)`, and in (x, k) it is `backward(g, v, w)`. So derivatives of every order run through two operators.
 
-Here k is a kernel with a shortcut on its tap of lag 0, two operands or one: added within, they take no copy of the
-kernel. A cotangent of k has the same two parts.
+k stands for a kernel with an optional shortcut on the tap at its origin. They are two operands, added inside the
+operators without a copy of the kernel; a cotangent of k has the same two parts.
 
 The autograd formula of a `torch.library` operator cannot run under `torch.func.grad`, so under functorch transforms
 the same formulas are called through a `torch.autograd.Function` around the operator.
 """
 
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from . import spectral as execute
+from .. import _compat
+from . import products
 
 _Function = Callable[..., Any]
 
@@ -40,13 +40,13 @@ fftconv_backward = torch.ops.kernels_core.fftconv_backward.default
 
 
 def _implements(name: str) -> Callable[[_Function], _Function]:
-    """Make a function what an operator does on every device, opaque to Dynamo where that was imported."""
+    """Register a function as an operator's implementation on every device, opaque to Dynamo."""
 
     def register(function: _Function) -> _Function:
         disabled = functools.cache(lambda: torch.compiler.disable(function))
 
         def run(*args: Any) -> Any:
-            return disabled()(*args) if "torch._dynamo" in sys.modules else function(*args)
+            return disabled()(*args) if _compat.dynamo_imported() else function(*args)
 
         _LIBRARY.impl(name, run, "CompositeExplicitAutograd")
         return function
@@ -57,7 +57,7 @@ def _implements(name: str) -> Callable[[_Function], _Function]:
 @_implements("fftconv")
 def _fftconv(x: Tensor, kernel: Tensor, shortcut: Tensor | None, padding: str, channels_last: bool) -> Tensor:
     """`A(x, kernel + shortcut)`."""
-    return execute.convolve(x, kernel, shortcut, tuple(padding.split(",")), channels_last)
+    return products.convolve(x, kernel, shortcut, tuple(padding.split(",")), channels_last)
 
 
 @_implements("fftconv_backward")
@@ -71,9 +71,9 @@ def _fftconv_backward(
     need_x: bool,
     need_kernel: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`(B(grad, kernel + shortcut), C(grad, x), its part for the shortcut)`; an output that is not needed is empty."""
+    """`B(grad, kernel + shortcut)` and the two parts of `C(grad, x)`; an output that is not needed is empty."""
     paddings = tuple(padding.split(","))
-    return execute.gradients(grad, x, kernel, shortcut, paddings, channels_last, need_x, need_kernel)
+    return products.gradients(grad, x, kernel, shortcut, paddings, channels_last, need_x, need_kernel)
 
 
 def _fake(x: Tensor, kernel: Tensor, shortcut: Tensor | None, padding: str, channels_last: bool) -> Tensor:
@@ -82,7 +82,7 @@ def _fake(x: Tensor, kernel: Tensor, shortcut: Tensor | None, padding: str, chan
 
 def _fake_backward(grad: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
     x, kernel, shortcut, _padding, _channels_last, need_x, need_kernel = args
-    return execute.empty_gradients(x, kernel, shortcut, need_x, need_kernel)
+    return products.empty_gradients(x, kernel, shortcut, need_x, need_kernel)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -105,7 +105,7 @@ def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 def _differentiate_backward(ctx: Any, v: Tensor, w: Tensor, of_shortcut: Tensor) -> tuple[Tensor | None, ...]:
     grad, x, kernel, shortcut = ctx.saved_tensors
-    # The cotangent of an output that was not computed is empty: it has no part in what follows.
+    # An output that was not computed has an empty cotangent, which contributes nothing.
     need_grad, need_x, *needs = ctx.needs_input_grad[:4]
     need_x, need_kernel = need_x and ctx.has_kernel, any(needs) and ctx.has_x
     layout = ctx.padding, ctx.channels_last
@@ -127,10 +127,6 @@ def _differentiate_backward(ctx: Any, v: Tensor, w: Tensor, of_shortcut: Tensor)
 
 def _needed(grads: tuple[Tensor | None, ...], needs: tuple[bool, ...]) -> Iterator[Tensor | None]:
     return (grad if need else None for grad, need in zip(grads, needs, strict=True))
-
-
-# Up to torch 2.14, Dynamo may ignore the backward of a function under torch.func.grad: wrong gradients, no error.
-_DYNAMO_DROPS_BACKWARD = tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 15)
 
 
 class _FFTConv(torch.autograd.Function):
@@ -157,16 +153,16 @@ class _FFTConvBackward(torch.autograd.Function):
 
 def differentiable_fftconv(*args: Any) -> Any:
     """`fftconv`, also under functorch transforms."""
-    if not torch._C._are_functorch_transforms_active():
+    if not _compat.functorch_active():
         return fftconv(*args)
-    if _DYNAMO_DROPS_BACKWARD and torch.compiler.is_compiling():
+    if _compat.DYNAMO_DROPS_BACKWARD and torch.compiler.is_compiling():
         raise NotImplementedError("compiling fftconv_nd under torch.func.grad or vmap takes torch >= 2.15")
     return _FFTConv.apply(*args)
 
 
 def differentiable_fftconv_backward(*args: Any) -> Any:
     """`fftconv_backward`, also under functorch transforms."""
-    return _FFTConvBackward.apply(*args) if torch._C._are_functorch_transforms_active() else fftconv_backward(*args)
+    return _FFTConvBackward.apply(*args) if _compat.functorch_active() else fftconv_backward(*args)
 
 
 def _fold(tensor: Tensor, dim: int | None, size: int, channels_last: bool) -> Tensor:

@@ -1,80 +1,94 @@
-"""Long signals with medium filters in overlapping parts: many short transforms instead of a long one.
+"""Overlap-save route: a long signal in overlapping segments, many short transforms instead of a long one.
 
-Part p of a signal is its samples from `p * step - before` on, `length` of them, of which `step` come out free of
-wrap-around (overlap-save). The adjoint adds what overlapping parts have to say on the same sample (overlap-add).
+Segment s holds the positions from `s * step - before` on, `length` of them, of which `step` come out free of
+wrap-around (overlap-save). The adjoint adds the contributions of overlapping segments to the same position
+(overlap-add).
 """
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .plan import AxisPlan
+from .axis import Axis
+from .route import Problem, segment_length
+from .spectral import AxisTransforms, Spectral, Transforms
 from .strided_copy import strided_copy
-
-# Fewest samples, and fewest per tap, with which parts measured faster than one transform on a CPU; then the samples of
-# a part: so many per tap, up to what is transformed at full speed.
-LEAST_SAMPLES, LEAST_SAMPLES_PER_TAP = 8192, 32
-PART_PER_TAP, LONGEST_PART = 8, 16384
 
 
 @dataclass(frozen=True)
-class Parts:
-    """How a signal is cut.
+class Segments:
+    """Division of a signal.
 
     Attributes:
-        axis: the plan of one part: `signal` are the results that it gives, lag 0 of its kernel is at index 0.
-        count: number of parts.
-        before: samples of a part before the first that gives a result.
-        signal: samples of the whole signal.
-        circular: whether it starts anew at its end; else there are zeros.
+        axis: geometry of one segment; its `signal` is the number of results that it gives (the step).
+        count: number of segments.
+        before: positions of a segment before the first that gives a result.
+        signal: length of the whole signal.
+        circular: whether the signal wraps around at its ends; otherwise zeros surround it.
     """
 
-    axis: AxisPlan
+    axis: Axis
     count: int
     before: int
     signal: int
     circular: bool
 
 
-@functools.lru_cache(maxsize=1024)
-def parts_of(axes: tuple[AxisPlan, ...]) -> Parts | None:
-    """The parts of a sequence, or None where one transform of the whole is as good."""
-    taps, signal = axes[0].taps, axes[0].signal
-    if len(axes) > 1 or taps < 2 or signal < max(LEAST_SAMPLES, LEAST_SAMPLES_PER_TAP * taps):
+def segments_of(axes: tuple[Axis, ...], problem: Problem) -> Segments | None:
+    """The segments of a one-dimensional signal; None where one transform of the whole is as fast."""
+    length = segment_length(axes, problem)
+    if length is None:
         return None
-    length = min(1 << (PART_PER_TAP * taps - 1).bit_length(), LONGEST_PART)
-    step = length - taps + 1
-    if step < taps:
-        return None
-    circular = axes[0].periodic or axes[0].length == signal
-    part = AxisPlan(step, taps, axes[0].centre, length)
-    return Parts(part, -(-signal // step), taps - 1 - axes[0].centre, signal, circular)
+    (axis,), step = axes, length - axes[0].taps + 1
+    segment = Axis(step, axis.taps, axis.origin, length)
+    return Segments(
+        segment, -(-axis.signal // step), axis.taps - 1 - axis.origin, axis.signal, problem.paddings[0] == "circular"
+    )
 
 
-class PartsOfSignals:
-    """Transforms of the convolution's argument: `[b, c, N]` to spectra `[count, b, c, F]` of its parts, and adjoint."""
+class OverlapSave(Spectral):
+    """`Spectral` with the transforms of segments."""
 
-    def __init__(self, parts: Parts, dtype: torch.dtype) -> None:
-        self.parts = parts
-        self._room = _Room(dtype)
+    def __init__(self, axes: tuple[Axis, ...], problem: Problem, segments: Segments) -> None:
+        super().__init__(axes, problem)
+        self.segments = segments
+
+    def signal_transforms(self) -> tuple[Transforms, Transforms]:
+        return SignalSegments(self.segments, self.problem.dtype), ResultSegments(self.segments, self.problem.dtype)
+
+    def kernel_transform(self) -> AxisTransforms:
+        return AxisTransforms((self.segments.axis,), [self.segments.axis.kernel_pieces], self.problem.dtype)
+
+    def spectrum_size(self) -> int:
+        return self.segments.count * (self.segments.axis.length // 2 + 1)
+
+    def describe_transforms(self) -> str:
+        return f"overlap-save, {self.segments.count} segments of FFT length {self.segments.axis.length}"
+
+
+class SignalSegments:
+    """Transforms of the signal: `[b, c, N]` to spectra `[count, b, c, F]` of its segments, and the adjoint."""
+
+    def __init__(self, segments: Segments, dtype: torch.dtype) -> None:
+        self.segments = segments
+        self._zeros = _Zeros(dtype)
 
     def forward(self, block: Tensor) -> Tensor:
-        parts, step = self.parts, self.parts.axis.signal
-        # A part is longer than a step, but not longer than two: room for one step more holds the last one.
-        whole = self._room(block, (*block.shape[:2], (parts.count + 1) * step))
+        segments, step = self.segments, self.segments.axis.signal
+        # A segment is longer than a step, but at most two steps long: one more step of zeros holds the last one.
+        whole = self._zeros(block, (*block.shape[:2], (segments.count + 1) * step))
         for source, target, size in self._pieces():
             strided_copy(block.narrow(-1, source, size), whole.narrow(-1, target, size))
-        return torch.fft.rfft(whole.unfold(-1, parts.axis.length, step).movedim(2, 0))
+        return torch.fft.rfft(whole.unfold(-1, segments.axis.length, step).movedim(2, 0))
 
     def inverse(self, spectrum: Tensor, target: Tensor) -> None:
-        parts, step = self.parts, self.parts.axis.signal
-        found = torch.fft.irfft(spectrum, parts.axis.length).movedim(0, 2)
-        whole = found.new_zeros(*target.shape[:2], parts.count + 1, step)
+        segments, step = self.segments, self.segments.axis.signal
+        found = torch.fft.irfft(spectrum, segments.axis.length).movedim(0, 2)
+        whole = found.new_zeros(*target.shape[:2], segments.count + 1, step)
         whole[:, :, :-1].copy_(found[..., :step])
-        whole[:, :, 1:, : parts.axis.length - step].add_(found[..., step:])
+        whole[:, :, 1:, : segments.axis.length - step].add_(found[..., step:])
         flat = whole.flatten(2)
         (_, place, size), *wrapped = self._pieces()
         if wrapped:
@@ -84,47 +98,49 @@ class PartsOfSignals:
         strided_copy(flat.narrow(-1, place, size), target)
 
     def _pieces(self) -> list[tuple[int, int, int]]:
-        """Where samples of the signal are in the parts laid end to end: source, target, size; the whole first."""
-        parts = self.parts
-        before, after = parts.before, parts.axis.centre
-        pieces = [(0, before, parts.signal)]
-        if parts.circular:
-            pieces += [(parts.signal - before, 0, before), (0, before + parts.signal, after)]
+        """Placement of the signal in the segments laid end to end: source, target, size; the whole signal first."""
+        segments = self.segments
+        before, after = segments.before, segments.axis.origin
+        pieces = [(0, before, segments.signal)]
+        if segments.circular:
+            pieces += [(segments.signal - before, 0, before), (0, before + segments.signal, after)]
         return [piece for piece in pieces if piece[2]]
 
 
-class PartsOfResults:
-    """Transforms of the convolution's result: spectra `[count, b, c, F]` to `[b, c, N]`, and adjoint."""
+class ResultSegments:
+    """Transforms of the result: spectra `[count, b, c, F]` to `[b, c, N]`, and the adjoint."""
 
-    def __init__(self, parts: Parts, dtype: torch.dtype) -> None:
-        self.parts = parts
-        self._room = _Room(dtype)
+    def __init__(self, segments: Segments, dtype: torch.dtype) -> None:
+        self.segments = segments
+        self._zeros = _Zeros(dtype)
 
     def forward(self, block: Tensor) -> Tensor:
-        padded = self._room(block, (self.parts.count, *block.shape[:2], self.parts.axis.length))
+        padded = self._zeros(block, (self.segments.count, *block.shape[:2], self.segments.axis.length))
         self._each(block, padded, strided_copy)
         return torch.fft.rfft(padded)
 
     def inverse(self, spectrum: Tensor, target: Tensor) -> None:
-        found = torch.fft.irfft(spectrum, self.parts.axis.length)
-        self._each(target, found, lambda signal, part: strided_copy(part, signal))
+        found = torch.fft.irfft(spectrum, self.segments.axis.length)
+        self._each(target, found, lambda signal, segment: strided_copy(segment, signal))
 
     def _each(self, signal: Tensor, padded: Tensor, copy: Callable[[Tensor, Tensor], object]) -> None:
-        step, part = self.parts.axis.signal, padded.narrow(-1, self.parts.before, self.parts.axis.signal)
-        full, rest = divmod(self.parts.signal, step)
-        copy(signal[..., : full * step].unflatten(-1, (full, step)).movedim(2, 0), part[:full])
+        """Apply `copy` to the positions of the signal and their places in the segments."""
+        step = self.segments.axis.signal
+        segment = padded.narrow(-1, self.segments.before, step)
+        full, rest = divmod(self.segments.signal, step)
+        copy(signal[..., : full * step].unflatten(-1, (full, step)).movedim(2, 0), segment[:full])
         if rest:
-            copy(signal[..., full * step :], part[full, ..., :rest])
+            copy(signal[..., full * step :], segment[full, ..., :rest])
 
 
-class _Room:
-    """Zeros, the same for every block of a size: what is written is written again."""
+class _Zeros:
+    """Zeroed buffers by shape; every block of a shape writes to the same places of one buffer."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
-        self._rooms: dict[tuple[int, ...], Tensor] = {}
+        self._buffers: dict[tuple[int, ...], Tensor] = {}
 
     def __call__(self, block: Tensor, shape: tuple[int, ...]) -> Tensor:
-        if shape not in self._rooms:
-            self._rooms[shape] = block.new_zeros(shape, dtype=self.dtype)
-        return self._rooms[shape]
+        if shape not in self._buffers:
+            self._buffers[shape] = block.new_zeros(shape, dtype=self.dtype)
+        return self._buffers[shape]

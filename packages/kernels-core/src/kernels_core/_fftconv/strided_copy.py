@@ -1,16 +1,18 @@
-"""Copies in which axes change places."""
+"""Copies between tensors whose axes are in different orders in memory."""
 
 import math
 
 from torch import Tensor
 
-# Where axes change places, one side is read across: value after value a row's length further on. Values a multiple of
-# `PERIOD` bytes apart share a few places in the first cache; where `STEP` divides a row, too many values share too few.
+# A copy into another order reads one side with a large stride. Addresses a multiple of `PERIOD` bytes apart compete for
+# a few lines of the first-level cache, which happens to more than `SHARING` of them where `STEP` divides the stride.
+# Measured: python -m timeit -s "import torch; x = torch.randn(64, 4096, 64); y = torch.empty(64, 64, 4096)"
+# "y.movedim(1, -1).copy_(x)", against `strided_copy(x, y.movedim(1, -1))`.
 PERIOD, STEP, SHARING, CACHE_LINE = 4096, 512, 32, 64
 
 
 def strided_copy(source: Tensor, target: Tensor) -> None:
-    """`target.copy_(source)`, on a CPU by way of rows that do not collide in caches where axes change places."""
+    """`target.copy_(source)`; on a CPU through a buffer without cache conflicts where the order of axes changes."""
     strides = target.stride()
     across = strides.index(1) if 1 in strides else 0
     step = source.stride(across) * source.itemsize
@@ -19,11 +21,11 @@ def strided_copy(source: Tensor, target: Tensor) -> None:
 
 
 def _staged(tensor: Tensor, across: int) -> Tensor:
-    """A copy with the axes in the same order in memory, a step along this one being an odd number of cache lines."""
+    """A copy with the same order of axes in memory whose stride along `across` is an odd number of cache lines."""
     order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
     sizes = [tensor.shape[axis] for axis in order]
     rows = order.index(across) + 1
     length, line = math.prod(sizes[rows:]), CACHE_LINE // tensor.itemsize
-    room = tensor.new_empty(*sizes[:rows], line * (-(-length // line) | 1))
-    staged = room.narrow(-1, 0, length).view(sizes).permute([order.index(axis) for axis in range(tensor.ndim)])
+    buffer = tensor.new_empty(*sizes[:rows], line * (-(-length // line) | 1))
+    staged = buffer.narrow(-1, 0, length).view(sizes).permute([order.index(axis) for axis in range(tensor.ndim)])
     return staged.copy_(tensor)

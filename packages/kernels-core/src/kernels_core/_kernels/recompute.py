@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .._ops.allocator import keep_freed_memory
+from .._ops.allocator import retain_buffers
 from .._ops.precision import autocast_state, restored_autocast
 from .._ops.tracing import is_plain, is_plain_autograd
 from .._optim import MarkedModule
@@ -62,7 +62,7 @@ def _parts(network: nn.Module, axes: Sequence[Tensor], extra: Sequence[Tensor], 
         return None
     on_cpu = axes[0].device.type == "cpu"
     if on_cpu:
-        keep_freed_memory()
+        retain_buffers()
     lengths = [positions.shape[0] for positions in axes]
     features = width * math.prod(lengths) * max((tensor.shape[0] for tensor in extra), default=1)
     many, block = (MANY, BLOCK) if on_cpu else (DEVICE_MANY, DEVICE_BLOCK)

@@ -1,16 +1,69 @@
-"""Memory of temporaries on the CPU."""
+"""The C library's policy for memory that temporaries have freed."""
 
+import ctypes
 import functools
+import os
+from collections.abc import Callable
 
-import torch
+from .. import _check
+
+# glibc's names and default for M_MMAP_THRESHOLD and M_TRIM_THRESHOLD (man 3 mallopt). The largest threshold it takes is
+# 32 MiB, the value to which it raises the threshold by itself once a block of that size has been freed.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _DEFAULT, _LARGEST = -1, -3, 128 << 10, 32 << 20
+_decided = False
+
+
+def keep_freed_memory(enabled: bool = True) -> None:
+    """Keep, or give back, memory that this process has freed.
+
+    By default glibc returns the memory of every large temporary to the system, and each page of the next one must be
+    cleared again, which takes up to half of the time of a convolution on a CPU. With `enabled` the process keeps up to
+    64 MiB of freed memory, and blocks of up to 32 MiB come from it; with `enabled=False` glibc's initial policy applies
+    again and what is kept now is given back. The setting holds for the whole process, other libraries included.
+
+    kernels-core enables it at the first convolution by FFT on a CPU, unless this function has been called before or
+    the environment configures glibc (`MALLOC_*`, `GLIBC_TUNABLES`): call `keep_freed_memory(False)` first to leave the
+    process as it is. No effect without glibc.
+
+    Args:
+        enabled: default True.
+
+    Raises:
+        TypeError: `enabled` is not a bool.
+
+    Example:
+        >>> keep_freed_memory(False)
+        >>> keep_freed_memory(True)
+    """
+    global _decided
+    _decided = True
+    _set(_check.flag("enabled", enabled))
+
+
+def retain_buffers() -> None:
+    """Apply the default of `keep_freed_memory`, once, unless it has been called."""
+    global _decided
+    if not _decided:
+        _decided = True
+        if not any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
+            _set(True)
+
+
+def _set(enabled: bool) -> None:
+    mallopt, trim = _glibc()
+    if mallopt is None or trim is None:
+        return
+    mallopt(_MMAP_THRESHOLD, _LARGEST if enabled else _DEFAULT)
+    mallopt(_TRIM_THRESHOLD, 2 * _LARGEST if enabled else _DEFAULT)
+    if not enabled:
+        trim(0)
 
 
 @functools.cache
-def keep_freed_memory() -> None:
-    """Teach glibc to keep the memory of temporaries for the next ones.
-
-    It gives what is freed back to the system, and each page of what it takes instead is cleared again, which takes
-    much of the time. The largest buffer freed so far, of at most 32 MiB, tells it how much to keep; this one is never
-    touched.
-    """
-    torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8, device="cpu")
+def _glibc() -> tuple[Callable[..., int] | None, Callable[..., int] | None]:
+    """`mallopt` and `malloc_trim`, where the C library has both."""
+    try:
+        library = ctypes.CDLL(None)
+        return library.mallopt, library.malloc_trim
+    except (AttributeError, OSError, TypeError):  # macOS, musl, Windows
+        return None, None

@@ -1,4 +1,4 @@
-"""Autocast switched off, or on again as it was, on any device."""
+"""Autocast switched off, saved and restored, on any device."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -7,14 +7,14 @@ import torch
 
 
 def without_autocast(device_type: str) -> AbstractContextManager[Any]:
-    """Compute in the dtypes of the operands."""
+    """A context that computes in the dtypes of the operands."""
     if not torch.amp.is_autocast_available(device_type):
         return nullcontext()
     return torch.autocast(device_type, enabled=False)
 
 
 def autocast_state(device_type: str) -> dict[str, Any] | None:
-    """The arguments of `torch.autocast` that bring back how it is now; None for a device without."""
+    """Arguments of `torch.autocast` that describe the current state; None for a device without autocast."""
     if not torch.amp.is_autocast_available(device_type):
         return None
     enabled = torch.is_autocast_enabled(device_type)
@@ -22,5 +22,5 @@ def autocast_state(device_type: str) -> dict[str, Any] | None:
 
 
 def restored_autocast(state: dict[str, Any] | None) -> AbstractContextManager[Any]:
-    """As it was at `autocast_state`."""
+    """A context in the state that `autocast_state` returned."""
     return nullcontext() if state is None else torch.autocast(**state)

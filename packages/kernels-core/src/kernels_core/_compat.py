@@ -1,0 +1,57 @@
+"""Uses of private APIs of torch, each with the upstream source or issue that explains it."""
+
+import sys
+
+import torch
+from torch import nn
+from torch.autograd import forward_ad
+
+
+def functorch_active() -> bool:
+    """Whether a `torch.func` transform is running.
+
+    torch has no public test; `torch.autograd.function.Function.apply` asks the same:
+    https://github.com/pytorch/pytorch/blob/main/torch/autograd/function.py
+    """
+    return torch._C._are_functorch_transforms_active()
+
+
+def tracing() -> bool:
+    """Whether `torch.jit.trace` or an exporter over it is running.
+
+    `torch.jit.is_tracing` covers scripts only where the state is set:
+    https://github.com/pytorch/pytorch/blob/main/torch/jit/_trace.py
+    """
+    return torch._C._get_tracing_state() is not None
+
+
+def forward_mode_active() -> bool:
+    """Whether a level of forward-mode differentiation is open.
+
+    https://github.com/pytorch/pytorch/blob/main/torch/autograd/forward_ad.py keeps the level in `_current_level`.
+    """
+    return forward_ad._current_level >= 0
+
+
+def dynamo_imported() -> bool:
+    """Whether Dynamo can be tracing; importing it to ask takes seconds.
+
+    The operators of `torch.library.custom_op` wrap their functions in `torch.compiler.disable` for the same reason:
+    https://github.com/pytorch/pytorch/blob/main/torch/_library/custom_ops.py
+    """
+    return "torch._dynamo" in sys.modules
+
+
+# Up to torch 2.14, Dynamo may ignore the backward of an autograd.Function under torch.func.grad: wrong gradients, no
+# error. https://github.com/pytorch/pytorch/blob/main/torch/_dynamo/variables/higher_order_ops.py traces them.
+DYNAMO_DROPS_BACKWARD = tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 15)
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether calling the module runs hooks of its own.
+
+    The fast path of `nn.Module._call_impl` tests the same dictionaries:
+    https://github.com/pytorch/pytorch/blob/main/torch/nn/modules/module.py
+    """
+    hooks = module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks
+    return any(hooks)
