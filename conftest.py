@@ -1,9 +1,9 @@
-"""Examples in Markdown pages are tests too."""
+"""Collection of the Python examples in Markdown pages as tests."""
 
 try:
     from sybil import Sybil
     from sybil.parsers.markdown import PythonCodeBlockParser
-except ImportError:  # the tests marked `cuda` run with only torch or JAX and pytest
+except ImportError:  # tests marked `cuda` need only torch or JAX and pytest
     pass
 else:
     pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser()], patterns=["*.md"]).pytest()

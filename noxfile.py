@@ -1,6 +1,6 @@
-"""Every check of the workspace: bare `nox` runs all that need no GPU, `nox -t cuda` those that do.
+"""All checks of the workspace: `nox` runs every check that needs no GPU, `nox -t cuda` the checks that need one.
 
-Sessions install packages as a user would, as wheels beside nothing but what they declare, and share uv's cache.
+Sessions install packages as a user would, as wheels with only their declared dependencies, and share uv's cache.
 """
 
 import os
@@ -13,14 +13,14 @@ import nox
 nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv"
 nox.options.tags = ["cpu"]
-# A session for a Python that this machine lacks is skipped, and says so; nothing is downloaded in its place.
+# Sessions for a Python that is not installed are skipped with a message; no Python is downloaded.
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
 
 ROOT = Path(__file__).parent
-# Every session runs on the Python of nox, or with `nox --force-python 3.12` on another; packages are installed on all.
+# Only `build` uses all of these. Other sessions run on the Python of nox, or another with `nox --force-python 3.12`.
 PYTHONS = ["3.11", "3.12", "3.13"]
-# What each package's tests are installed with. A package is tested with nothing of this workspace it does not need.
+# Packages installed for the tests of each package: only those of the workspace that it needs.
 PACKAGES = {
     "core": ["./packages/kernels-core"],
     "film": ["./packages/kernels-film"],
@@ -36,27 +36,27 @@ BACKENDS = [nox.param("cpu", id="cpu", tags=["cpu"]), nox.param("cuda", id="cuda
 
 
 def pytest(session: nox.Session, *arguments: str) -> None:
-    """Tests, a file at a time on each core; those that need a GPU one after another."""
+    """Run tests in parallel, one file per worker at a time; tests that need a GPU run sequentially."""
     if "cuda" in arguments:
         session.run("python", "-m", "pytest", *arguments, *session.posargs)
         return
     workers = ["-n", "auto", "--dist", "loadfile"]
-    # Threads of several processes on the same cores would wait for each other; JAX compiles longer than tests compute.
+    # Threads of several workers would compete for the cores; in these tests JAX compiles longer than it computes.
     env = {"OMP_NUM_THREADS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     session.run("python", "-m", "pytest", *workers, *arguments, *session.posargs, env=env)
 
 
 def run_tests(session: nox.Session, package: str, *options: str) -> None:
-    """The package's unit tests, the examples in its docstrings and in its README."""
+    """Run a package's unit tests and the examples in its docstrings and README."""
     tree = f"packages/kernels-{package}"
-    # The installed package is the one under test; its copy in the tree is only read for the README.
+    # The tests import the installed package; from its source tree only the tests and the README are used.
     pytest(session, f"{tree}/tests", f"{tree}/README.md", *options)
-    if not options and package != "bench":  # a command has no examples in docstrings
+    if not options and package != "bench":  # kernels-bench is a command, without examples in docstrings
         session.run("python", "-m", "pytest", "--doctest-modules", "--pyargs", f"kernels_{package}")
 
 
 def tests(package: str) -> None:
-    """Declare the test session of one package, per backend."""
+    """Declare the test sessions of one package, one per backend."""
 
     @nox.session(name=f"tests-{package}")
     @nox.parametrize("backend", BACKENDS)
@@ -66,7 +66,7 @@ def tests(package: str) -> None:
         session.install("--group", "test", *PACKAGES[package])
         run_tests(session, package, *(["-m", "cuda"] if backend == "cuda" else []))
 
-    session.__doc__ = f"Tests of kernels-{package} alone."
+    session.__doc__ = f"Tests of kernels-{package} on its own."
 
 
 for name in PACKAGES:
@@ -75,7 +75,7 @@ for name in PACKAGES:
 
 @nox.session(tags=["cpu"])
 def integration(session: nox.Session) -> None:
-    """What crosses packages, and the commands of the README."""
+    """Tests that span packages, and the examples in the README and the documentation."""
     groups = ["--group", "test", "--group", "release"]
     session.install(*groups, *PACKAGES["bench"], *PACKAGES["jax"], "omegaconf", "hydra-core")
     pytest(session, "tests", "README.md", "docs", "--ignore=tests/peers")
@@ -83,11 +83,11 @@ def integration(session: nox.Session) -> None:
 
 @nox.session(tags=["cpu"])
 def peers(session: nox.Session) -> None:
-    """The same numbers as nvSubquadratic from the same weights, and a glance at who is faster."""
+    """Compare results with nvSubquadratic on the same weights, and run the quick benchmark against it."""
     session.install("--group", "test", *PACKAGES["bench"])
-    # Without what it declares, a training stack and one release of torch; its layers import only einops and omegaconf.
+    # Its dependencies are a training stack and one fixed release of torch; its layers import only einops and omegaconf.
     session.install("--no-deps", "nvsubquadratic==0.2.0")
-    # The tests skip where the peer is missing; here it must not be.
+    # The tests are skipped if nvSubquadratic is missing; in this session, its absence is an error.
     session.run("python", "-c", "import nvsubquadratic")
     pytest(session, "tests/peers")
     session.run("kernels-bench", "run", "--quick", "--peers")
@@ -96,16 +96,17 @@ def peers(session: nox.Session) -> None:
 @nox.session(tags=["cpu"])
 @nox.parametrize("package", [*PACKAGES])
 def minimum(session: nox.Session, package: str) -> None:
-    """Tests of a package on the oldest dependencies it declares."""
-    # In one command: what is installed already would stay as new as it is. Where this Python is newer than a compiled
-    # package's oldest release, the oldest that has a wheel. Older torch compiles with setuptools but does not say so.
+    """Tests of a package with the oldest dependencies it declares."""
+    # One command installs everything, because packages that are already installed would not be downgraded. Where a
+    # compiled package's oldest release has no wheel for this Python, the oldest release with a wheel is used. Older
+    # torch needs setuptools to compile but does not declare it.
     wheels = [f"--only-binary={compiled}" for compiled in ("numpy", "scipy", "scikit-learn", "matplotlib")]
     oldest = ["--resolution", "lowest-direct", *wheels, "--group", "test", "setuptools>=70"]
     session.install(*oldest, *PACKAGES[package])
-    if package == "bench":  # one epoch calls all that thirty do
+    if package == "bench":  # one epoch runs the same code as thirty
         session.run("kernels-bench", "demo", "--help", silent=True)
         session.run("kernels-bench", "demo", "--epochs", "1", "--out", f"{session.create_tmp()}/report")
-        # Old releases of its dependencies do not know what newer ones of theirs deprecate.
+        # Old releases of its dependencies use APIs that their own dependencies have since deprecated.
         quiet = ["-W", "ignore::DeprecationWarning"]
         run_tests(session, package, "--ignore", "packages/kernels-bench/tests/test_demo.py", *quiet)
     else:
@@ -129,21 +130,21 @@ def types(session: nox.Session) -> None:
 
 @nox.session(tags=["cpu"])
 def docs(session: nox.Session) -> None:
-    """The documentation site, in docs/_build."""
+    """Build the documentation site in docs/_build."""
     session.install("--group", "docs", *PACKAGES["bench"], *PACKAGES["jax"])
     session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build")
 
 
 @nox.session(tags=["cpu"])
 def api(session: nox.Session) -> None:
-    """The public API of every package is the one in its api.txt; `nox -s api -- --record` writes those."""
+    """Check every package's public API against its api.txt; `nox -s api -- --record` rewrites these files."""
     session.install("--group", "release", "./packages/kernels-bench")
     session.run("python", "tools/public_api.py", *session.posargs)
 
 
 @nox.session(name="release-check")
 def release_check(session: nox.Session) -> None:
-    """Whether the tag NAME-vX.Y.Z may be released: `nox -s release-check -- kernels-film-v0.2.0`."""
+    """Check that a tag NAME-vX.Y.Z may be released: `nox -s release-check -- kernels-film-v0.2.0`."""
     session.install("--group", "release", "./packages/kernels-bench")
     session.run("python", "tools/check_release.py", *session.posargs)
     session.run("python", "tools/public_api.py")
@@ -151,9 +152,9 @@ def release_check(session: nox.Session) -> None:
 
 @nox.session(tags=["cpu"], python=PYTHONS)
 def build(session: nox.Session) -> None:
-    """Each package built alone, checked, installed alone in an empty environment elsewhere, and its examples run.
+    """Build and check each package, install it alone in an empty environment elsewhere, and run its examples.
 
-    `nox -s build-3.11 -- FOLDER` leaves what was built there.
+    `nox -s build-3.11 -- FOLDER` copies the built distributions to FOLDER.
     """
     session.install("--group", "build")
     dist = Path(session.create_tmp()).resolve() / "dist"
@@ -161,7 +162,7 @@ def build(session: nox.Session) -> None:
     for package in PACKAGES:
         tree = f"packages/kernels-{package}"
         build = ["uv", "build", "-q", "--python", str(session.python), tree]
-        session.run(*build, "--out-dir", f"{dist}", external=True)  # the sdist, and the wheel from it
+        session.run(*build, "--out-dir", f"{dist}", external=True)  # the sdist, and a wheel built from it
         session.run(*build, "--wheel", "--out-dir", f"{dist}/tree", external=True)
         session.run("python", "tools/check_dist.py", tree, f"{dist}")
     session.run("twine", "check", "--strict", *map(str, sorted(dist.glob("*-*"))))
@@ -175,10 +176,10 @@ def build(session: nox.Session) -> None:
             session.run(*install, f"{wheel}", external=True)
             session.run("uv", "pip", "check", "--python", python, external=True)
             session.run(python, "-I", "-c", f"import kernels_{package}", external=True)
-            if package == "jax":  # its examples show what one of its extras is for
+            if package == "jax":  # some of its examples need this extra
                 session.run(*install, f"kernels-jax[safetensors] @ {wheel.as_uri()}", external=True)
             examples = [f"{ROOT / 'tools/run_examples.py'}", f"{ROOT}/packages/kernels-{package}/README.md"]
-            docstrings = [] if package == "bench" else ["--docstrings"]  # a command has no examples in docstrings
+            docstrings = [] if package == "bench" else ["--docstrings"]  # a command, without examples
             session.run(python, "-I", *examples, f"kernels_{package}", *docstrings, external=True)
             if package == "bench":
                 session.run(f"{programs / 'kernels-bench'}", "--help", external=True, silent=True)
@@ -189,5 +190,5 @@ def build(session: nox.Session) -> None:
 
 
 def exclude_newer() -> str:
-    """The date that pins the resolution, for commands that run outside the workspace."""
+    """Date that pins the dependency resolution, for commands that run outside the workspace."""
     return str(nox.project.load_toml(ROOT / "pyproject.toml")["tool"]["uv"]["exclude-newer"])

@@ -1,4 +1,4 @@
-"""FiLM generators inside kernels: every form of `film_cfg`, one kernel per sample, shared work done once."""
+"""FiLM generators inside kernels: every form of `film_cfg`, one kernel per batch item, shared layers run once."""
 
 import functools
 from pathlib import Path
@@ -75,18 +75,18 @@ def test_every_form_of_film_cfg_in_every_kernel(form: str, name: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_film_cfg_in_a_layer(form: str) -> None:
     film = FORMS[form]()
-    told = repr(film)
+    described = repr(film)
     cfg = KERNELS["siren"](**{**SIZES, "L_cache": 7}, film_cfg=film)
     layers = [CKConvND(2, 4, cfg) for _ in range(2)]
-    assert repr(film) == told  # what the caller gave stays as it was
+    assert repr(film) == described  # the argument is not modified
     shared = layers[0].kernel.film_generator is layers[1].kernel.film_generator
-    assert shared == (form == "module")  # a description gives each layer a generator of its own
+    assert shared == (form == "module")  # a description builds a separate generator for each layer
     y = layers[0](torch.randn(2, 6, 5, 4), conditioning=torch.randn(2, 5))
     assert y.shape == (2, 6, 5, 4)
 
 
 @pytest.mark.parametrize("way", ["torch", "safetensors"])
-def test_conditioned_layers_are_read_as_they_were_written(way: str, tmp_path: Path) -> None:
+def test_conditioned_layers_survive_saving_and_loading(way: str, tmp_path: Path) -> None:
     written, read = make_layer(), make_layer()
     with torch.no_grad():
         for parameter in written.parameters():
@@ -105,7 +105,7 @@ def test_conditioned_layers_are_read_as_they_were_written(way: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("recursive", [True, False])
-def test_whole_layer_from_hydra(recursive: bool) -> None:
+def test_layer_from_hydra_configuration(recursive: bool) -> None:
     kernel = {"_target_": "kernels_core.SIRENKernelND", **SIZES, "omega_0": 3.0, "L_cache": [7, 9]}
     kernel["film_cfg"] = {"_target_": TARGET, **FILM}
     mask = {"_target_": "kernels_core.GaussianModulationND", "data_dim": 2, "num_channels": 4, "grid_size": 17}
@@ -115,14 +115,14 @@ def test_whole_layer_from_hydra(recursive: bool) -> None:
     assert layer(torch.randn(2, 6, 5, 4), conditioning=torch.randn(2, 5)).shape == (2, 6, 5, 4)
 
 
-def test_lists_of_descriptions_in_omegaconf() -> None:
+def test_omegaconf_lists_of_descriptions() -> None:
     config = OmegaConf.create({"_target_": "torch.nn.ModuleList", "modules": [{"_target_": "torch.nn.GELU"}]})
     assert isinstance(instantiate(config)[0], nn.GELU)
 
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("name", KERNELS)
-def test_batch_of_kernels_is_the_kernel_of_each_sample(name: str, after: bool) -> None:
+def test_batched_kernels_equal_single_kernels(name: str, after: bool) -> None:
     kernel, conditioning = make_kernel(name, after=after), torch.randn(4, 5)
     together, grid = kernel((3, 4), conditioning)
     assert grid.shape == (1, 5, 7, 2)
@@ -145,7 +145,7 @@ def test_modulation_follows_the_formula(after: bool) -> None:
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_identity_init_leaves_the_kernel_alone(name: str) -> None:
+def test_identity_init_does_not_change_the_kernel(name: str) -> None:
     generator = KernelFiLMGenerator(cond_dim=5, kernel_hidden_dim=8, num_film_layers=2)
     kernel = make_kernel(name, film=generator)
     plain, _ = kernel((3, 4))
@@ -157,9 +157,9 @@ def test_identity_init_leaves_the_kernel_alone(name: str) -> None:
 @pytest.mark.parametrize("batch", [1, 6])
 def test_layers_before_the_first_modulation_run_once(batch: int, after: bool) -> None:
     kernel = make_kernel(after=after, num_layers=3)
-    points, modulations = 5 * 7, 3 if after else 2
+    positions, modulations = 5 * 7, 3 if after else 2
     film = 2 * batch * (5 * 6 + 6 * modulations * 2 * 8)
-    first, second, readout = 2 * points * 8 * 8, 2 * points * 8 * 8, 2 * points * 8 * 4
+    first, second, readout = 2 * positions * 8 * 8, 2 * positions * 8 * 8, 2 * positions * 8 * 4
     shared, own = (0, first + second + readout) if after else (first, second + readout)
     with FlopCounterMode(display=False) as counter:
         kernel((3, 4), torch.randn(batch, 5))
@@ -167,14 +167,14 @@ def test_layers_before_the_first_modulation_run_once(batch: int, after: bool) ->
 
 
 def test_flop_count_of_a_kernel_with_its_generator() -> None:
-    points = 5 * 7
-    embedding, hidden = 2 * points * 2 * 8 + points * 8, 2 * (2 * points * 64 + points * 8)
-    readout, film = 2 * points * 8 * 4, 2 * 5 * 6 + 6 + 2 * 6 * (2 * 2 * 8)
+    positions = 5 * 7
+    embedding, hidden = 2 * positions * 2 * 8 + positions * 8, 2 * (2 * positions * 64 + positions * 8)
+    readout, film = 2 * positions * 8 * 4, 2 * 5 * 6 + 6 + 2 * 6 * (2 * 2 * 8)
     kernel = make_kernel()
-    assert kernel.flop_count((3, 4)) == embedding + hidden + readout + film + 2 * 2 * points * 8
+    assert kernel.flop_count((3, 4)) == embedding + hidden + readout + film + 2 * 2 * positions * 8
     assert kernel.flop_count((3, 4), inference=True) == kernel.flop_count((3, 4))
     film += 2 * 6 * (2 * 8)
-    assert make_kernel(after=True).flop_count((3, 4)) == embedding + hidden + readout + film + 3 * 2 * points * 8
+    assert make_kernel(after=True).flop_count((3, 4)) == embedding + hidden + readout + film + 3 * 2 * positions * 8
 
 
 def make_layer(**options: Any) -> CKConvND:
@@ -185,7 +185,7 @@ def make_layer(**options: Any) -> CKConvND:
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize("padding", ["zero", "circular", ("causal", "circular")])
-def test_conditioned_layer_is_the_layer_of_each_sample(padding: Any, mode: str) -> None:
+def test_conditioned_layer_acts_on_each_batch_item_alone(padding: Any, mode: str) -> None:
     layer = getattr(make_layer(fft_padding=padding), mode)()
     x, conditioning = torch.randn(3, 6, 5, 4), torch.randn(3, 5)
     together = layer(x, conditioning=conditioning)
@@ -202,7 +202,7 @@ def test_conditioned_layer_is_the_layer_of_each_sample(padding: Any, mode: str) 
         assert not torch.allclose(layer(x), together, atol=1e-3)
 
 
-def test_gradients_reach_everything() -> None:
+def test_gradients_reach_every_tensor() -> None:
     layer = make_layer().double()
     layer.mask.std_param.data.clamp_(0.3, 2.0)
     x = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
@@ -214,7 +214,7 @@ def test_gradients_reach_everything() -> None:
     assert torch.autograd.gradcheck(lambda *inputs: layer(inputs[0], conditioning=inputs[1]), (x, conditioning))
 
 
-def test_registers_to_conditioning_to_output() -> None:
+def test_layer_conditioned_on_registers() -> None:
     registers, x = torch.randn(3, 4, 5), torch.randn(3, 6, 5, 4)
     pooled = RegisterPooling(4)(registers)
     assert make_layer()(x, conditioning=pooled).shape == x.shape
@@ -223,7 +223,7 @@ def test_registers_to_conditioning_to_output() -> None:
     assert make_kernel(film=film)((3, 4), compress(registers))[0].shape[0] == 3
 
 
-def test_marks_reach_the_optimizer() -> None:
+def test_weight_decay_marks_reach_the_optimizer() -> None:
     film = KernelFiLMGenerator(**{**FILM, "no_weight_decay": 0.25})  # type: ignore[arg-type]
     groups = param_groups(make_kernel(film=film), lr=0.1, weight_decay=0.05)
     decay = {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
@@ -232,7 +232,7 @@ def test_marks_reach_the_optimizer() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
-def test_conditioned_layer_compiles_whole() -> None:
+def test_conditioned_layer_compiles_in_one_graph() -> None:
     layer = make_layer()
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     x, conditioning = torch.randn(2, 6, 5, 4), torch.randn(2, 5)
@@ -243,7 +243,7 @@ def test_conditioned_layer_compiles_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "error", "told"),
+    ("make", "error", "message"),
     [
         (lambda: make_kernel(num_layers=5), ValueError, "num_film_layers=2.* 4"),
         (lambda: make_kernel(mlp_hidden_dim=16), ValueError, "kernel_hidden_dim=8.* 16"),
@@ -268,6 +268,6 @@ def test_conditioned_layer_compiles_whole() -> None:
         (lambda: make_layer()(torch.randn(2, 6, 5, 4), conditioning=[1.0] * 5), TypeError, "`conditioning`.*list"),
     ],
 )
-def test_mistakes(make: Any, error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_errors(make: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         make()

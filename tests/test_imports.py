@@ -1,4 +1,4 @@
-"""What each package imports: by its source never another package of this workspace, and at import nothing heavy."""
+"""Import boundaries: libraries import no other package of the workspace, and no import is heavy."""
 
 import ast
 import functools
@@ -19,13 +19,13 @@ PROJECTS = {
     for path in ROOT.glob("packages/*/pyproject.toml")
 }
 LIBRARIES = ["kernels_core", "kernels_film", "kernels_jax"]
-# What importing a library may load beside itself and the standard library: what it declares, with all that these load.
+# Packages that importing a library may load, with everything that these load in turn.
 DECLARED = {
     "kernels_core": ["torch"],
     "kernels_film": ["torch"],
     "kernels_jax": ["jax", "equinox", "numpyro", "einops", "jaxtyping", "scipy"],
 }
-# Each works where nothing of the others can be imported, nor what comes with extras or is often installed beside.
+# One use of each library, and packages it must work without: those of extras, and some often installed beside it.
 USE = {
     "kernels_core": "k.CKConvND(1, 2, k.LazyConfig(k.SIRENKernelND)(out_dim=2, data_dim=1, mlp_hidden_dim=4, "
     "num_layers=2, embedding_dim=4, omega_0=1.0, L_cache=4, use_bias=True))(torch.randn(1, 5, 2))",
@@ -37,12 +37,12 @@ ABSENT = {
     "kernels_film": ["jax", "numpy", "scipy", "omegaconf", "hydra", "matplotlib", "sklearn", "einops"],
     "kernels_jax": ["torch", "arviz", "matplotlib", "sklearn", "pandas", "xarray"],
 }
-# kernels-bench is what its command does; what that needs comes with extras.
+# The interface of kernels-bench is its command, whose dependencies come with extras.
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
 def run(code: str) -> str:
-    """What a fresh interpreter prints."""
+    """Output of `code` in a fresh interpreter."""
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -50,7 +50,7 @@ def run(code: str) -> str:
 
 @functools.cache
 def loaded_by(module: str, *first: str) -> set[str]:
-    """The modules that importing `module` loads in a fresh interpreter that has loaded `first`."""
+    """Modules that importing `module` loads in a fresh interpreter that has already imported `first`."""
     code = f"""
 import importlib, json, sys, time
 for name in {first!r}: importlib.import_module(name)
@@ -59,17 +59,17 @@ importlib.import_module({module!r})
 print(json.dumps([time.perf_counter() - start, sorted(set(sys.modules) - before)]))
 """
     seconds, modules = json.loads(run(code))
-    print(f"import {module}: {seconds:.2f} s")  # shown by `pytest -rP`; a time is for reading, not for asserting
+    print(f"import {module}: {seconds:.2f} s")  # for information, shown by `pytest -rP`
     return set(modules)
 
 
 def top(modules: set[str]) -> set[str]:
-    """The packages that modules belong to, those of the standard library left out."""
+    """Top-level packages of `modules`, without the standard library."""
     return {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names)
 
 
 def imported_names(package: str) -> set[str]:
-    """The packages that a package's source imports anywhere, also inside functions."""
+    """Packages that the source of `package` imports anywhere, also inside functions."""
     found = set()
     for path in (ROOT / "packages" / package.replace("_", "-") / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -81,7 +81,7 @@ def imported_names(package: str) -> set[str]:
 
 
 def requirements(package: str, *, extras: bool) -> set[str]:
-    """The names of what a package declares, those of its extras too if asked for."""
+    """Import names of the dependencies that `package` declares, optionally with its extras."""
     table = PROJECTS[package]
     optional = [text for group in table.get("optional-dependencies", {}).values() for text in group]
     names = (re.split(r"[^\w-]", text)[0] for text in [*table["dependencies"], *(optional if extras else [])])
@@ -89,19 +89,19 @@ def requirements(package: str, *, extras: bool) -> set[str]:
 
 
 @pytest.mark.parametrize("package", LIBRARIES)
-def test_the_source_of_a_library_imports_only_what_it_declares(package: str) -> None:
+def test_library_source_imports_only_declared_dependencies(package: str) -> None:
     came_with = {"numpy"} if package == "kernels_jax" else set()  # required by jax itself
     assert imported_names(package) <= requirements(package, extras=True) | came_with
     assert set(DECLARED[package]) == requirements(package, extras=False)
 
 
-def test_no_library_declares_another_package_of_the_workspace() -> None:
+def test_libraries_do_not_depend_on_each_other() -> None:
     for package in LIBRARIES:
         assert requirements(package, extras=True) & set(PROJECTS) == set()
 
 
 @pytest.mark.parametrize("package", LIBRARIES)
-def test_importing_a_library_loads_nothing_beyond_what_it_declares(package: str) -> None:
+def test_importing_a_library_loads_only_declared_dependencies(package: str) -> None:
     assert top(loaded_by(package, *DECLARED[package])) == {package}
 
 
@@ -116,14 +116,14 @@ def test_importing_a_library_loads_nothing_beyond_what_it_declares(package: str)
     ],
 )
 def test_importing_a_package_loads_nothing_heavy(package: str, heavy: list[str]) -> None:
-    # torch itself loads what is heavy where it is installed, which is torch's affair.
+    # torch is imported first, because it may load heavy packages itself.
     loaded = loaded_by(package, "torch") if "torch" in DECLARED.get(package, []) else loaded_by(package)
     assert package in loaded
     assert [name for name in heavy if name in loaded] == []
 
 
 @pytest.mark.parametrize("package", LIBRARIES)
-def test_a_library_works_where_the_others_cannot_be_imported(package: str) -> None:
+def test_library_works_without_other_packages(package: str) -> None:
     absent = [*(name for name in PROJECTS if name != package), *ABSENT[package]]
     code = f"""
 import sys
@@ -137,9 +137,9 @@ print("works")
 
 
 def without_extras(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """`kernels-bench` where nothing that its extras install can be imported."""
+    """Run `kernels-bench` with every package of its extras made unimportable."""
     absent = requirements("kernels_bench", extras=True) - requirements("kernels_bench", extras=False)
-    absent -= {"kernels_bench"}  # an extra that is made of others
+    absent -= {"kernels_bench"}  # from an extra made of other extras
     assert {"torch", "kernels_core", "kernels_film"} <= absent
     code = f"""
 import sys
@@ -151,7 +151,7 @@ app({arguments!r})
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
-def test_every_command_starts_without_extras() -> None:
+def test_help_works_without_extras() -> None:
     result = without_extras(["--help"])
     assert result.returncode == 0, result.stderr
     assert all(name in result.stdout for name in COMMANDS)
@@ -160,9 +160,7 @@ def test_every_command_starts_without_extras() -> None:
 @pytest.mark.parametrize(
     "name", [name for name, command in COMMANDS.items() if not any(option.required for option in command.params)]
 )
-def test_every_command_tells_the_extra_that_it_misses(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_command_names_the_missing_extra(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = without_extras([name])
     assert result.returncode == 2, result.stderr

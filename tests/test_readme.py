@@ -1,3 +1,5 @@
+"""The commands of the README, and links between pages."""
+
 import re
 from pathlib import Path
 
@@ -8,24 +10,24 @@ ROOT = Path(__file__).parents[1]
 
 
 def commands() -> list[str]:
-    """The console commands of the README, in order."""
+    """Lines of the README's console blocks, in order."""
     blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     return [line for block in blocks for line in block.splitlines()]
 
 
-def test_continuous_integration_runs_the_readme_s_test_command() -> None:
+def test_ci_runs_the_test_command_of_the_readme() -> None:
     _, test = commands()
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == test
     assert test in (ROOT / "CONTRIBUTING.md").read_text().splitlines()
 
 
-def test_the_demo_command_exists() -> None:
+def test_demo_command_exists() -> None:
     demo, _ = commands()
     assert demo.endswith("kernels-bench demo")
     assert CliRunner().invoke(app, ["demo", "--help"]).exit_code == 0
 
 
-def test_pages_link_to_files_that_exist() -> None:
+def test_links_point_to_existing_files() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "RELEASING.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()) + re.findall(
             r'srcset="([^"]+)"', page.read_text()

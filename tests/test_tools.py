@@ -1,4 +1,4 @@
-"""The checks of releases, of the public API, of what is built and of examples: each finds what it is for."""
+"""Tests of the scripts in tools/: release checks, recorded API, built distributions and examples."""
 
 import importlib.util
 import shutil
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def tool(name: str) -> ModuleType:
-    """A script of tools/ as a module."""
+    """Import a script of tools/ as a module."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -34,7 +34,7 @@ RANGE = "kernels-film>=0.1,<0.2"
 
 
 def write(root: Path, name: str, version: str, changelog: str, api: str = "", dependencies: str = "[]") -> None:
-    """A package of a workspace, as far as releases look at it."""
+    """Write the files of a package that the release check reads."""
     tree = root / "packages" / f"kernels-{name}"
     tree.mkdir(parents=True, exist_ok=True)
     (tree / "pyproject.toml").write_text(PROJECT.format(name=name, version=version, dependencies=dependencies))
@@ -49,7 +49,7 @@ def git(root: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """Two packages, film released at 0.1.0, bench requiring it."""
+    """A repository of two packages: film, released at 0.1.0, and bench, which requires it."""
     write(tmp_path, "film", "0.1.0", "## 0.1.0 - 2026-01-31\n\n- First.\n", "f(a)\ng(a)\n")
     write(tmp_path, "bench", "0.1.0", "## 0.1.0 - 2026-02-01\n\n- First.\n", dependencies=f'["rich", "{RANGE}"]')
     git(tmp_path, "init", "-q")
@@ -65,7 +65,7 @@ def film(root: Path, version: str, heading: str | None = None, text: str = "- Fa
     write(root, "film", version, f"{heading}\n\n{text}\n{first}", api or "f(a)\ng(a)\nh(a)\n")
 
 
-def test_a_release_that_agrees_is_let_through(workspace: Path) -> None:
+def test_consistent_release_is_accepted(workspace: Path) -> None:
     assert check_release.problems("kernels-bench-v0.1.0", workspace) == []
     film(workspace, "0.1.1")
     assert check_release.problems("kernels-film-v0.1.1", workspace) == []
@@ -76,20 +76,20 @@ def test_a_release_that_agrees_is_let_through(workspace: Path) -> None:
 @pytest.mark.parametrize(
     "tag", ["kernels-film-0.1.1", "kernels-film-v0.1", "v0.1.1", "kernels-flim-v0.1.1", "kernels-film-v01.1.1", ""]
 )
-def test_a_tag_of_another_form_is_refused(workspace: Path, tag: str) -> None:
+def test_malformed_tag_is_rejected(workspace: Path, tag: str) -> None:
     (problem,) = check_release.problems(tag, workspace)
     assert repr(tag) in problem
     assert "kernels-bench, kernels-film" in problem
 
 
-def test_another_version_is_refused(workspace: Path) -> None:
+def test_version_mismatch_is_rejected(workspace: Path) -> None:
     film(workspace, "0.1.1", "## 0.1.2 - 2026-03-01")
     (problem,) = check_release.problems("kernels-film-v0.1.2", workspace)
     assert 'version = "0.1.1"; write version = "0.1.2"' in problem
 
 
 @pytest.mark.parametrize(
-    ("heading", "text", "told"),
+    ("heading", "text", "message"),
     [
         ("## Unreleased", "- Faster.\n", "under '## Unreleased'"),
         ("## Unreleased\n\n- Faster.\n\n## 0.1.1 - 2026-03-01", "- Faster.\n", "under '## Unreleased'"),
@@ -103,11 +103,11 @@ def test_another_version_is_refused(workspace: Path) -> None:
         ("", "", "it is '## 0.1.0 - 2026-01-31'"),
     ],
 )
-def test_a_changelog_without_the_release_is_refused(workspace: Path, heading: str, text: str, told: str) -> None:
+def test_changelog_without_the_release_is_rejected(workspace: Path, heading: str, text: str, message: str) -> None:
     film(workspace, "0.1.1", heading, text)
     (problem,) = check_release.problems("kernels-film-v0.1.1", workspace)
     assert "packages/kernels-film/CHANGELOG.md" in problem
-    assert told in problem
+    assert message in problem
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_changelog_without_the_release_is_refused(workspace: Path, heading: st
     ],
 )
 @pytest.mark.parametrize("extra", [False, True])
-def test_a_version_that_a_sibling_does_not_accept_is_refused(
+def test_version_outside_the_range_of_a_dependent_is_rejected(
     workspace: Path, version: str, required: str, written: str, extra: bool
 ) -> None:
     film(workspace, version)
@@ -137,7 +137,7 @@ def test_a_version_that_a_sibling_does_not_accept_is_refused(
     assert check_release.problems(f"kernels-film-v{version}", workspace) == []
 
 
-def test_a_package_whose_siblings_are_not_released_is_refused(workspace: Path) -> None:
+def test_package_with_unreleased_requirement_is_rejected(workspace: Path) -> None:
     film(workspace, "0.2.0")
     write(workspace, "bench", "0.2.0", "## 0.2.0 - 2026-03-01\n\n- x\n", dependencies='["kernels-film>=0.2,<0.3"]')
     (problem,) = check_release.problems("kernels-bench-v0.2.0", workspace)
@@ -147,14 +147,14 @@ def test_a_package_whose_siblings_are_not_released_is_refused(workspace: Path) -
     assert check_release.problems("kernels-bench-v0.2.0", workspace) == []
 
 
-def test_a_package_tested_with_unreleased_names_of_a_sibling_is_refused(workspace: Path) -> None:
+def test_package_tested_against_unreleased_api_is_rejected(workspace: Path) -> None:
     film(workspace, "0.1.0", api="f(a)\ng(a)\nnew(a)\n")
     (problem,) = check_release.problems("kernels-bench-v0.1.0", workspace)
     assert "kernels-film has names that its release 0.1.0 lacks" in problem
     assert problem.endswith("\n  new(a)")
 
 
-def test_other_spellings_of_a_requirement(workspace: Path) -> None:
+def test_spellings_of_a_requirement(workspace: Path) -> None:
     film(workspace, "0.2.0")
     marked = "kernels_film>=0.1,<0.2; python_version < '4'"
     write(workspace, "bench", "0.1.0", "", dependencies=f'["{marked}"]')
@@ -166,23 +166,23 @@ def test_other_spellings_of_a_requirement(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "told"), [("0.1.2", "is below 0.2.0"), ("0.2.0", "was released from another commit")]
+    ("version", "message"), [("0.1.2", "is below 0.2.0"), ("0.2.0", "was released from another commit")]
 )
-def test_versions_only_grow(workspace: Path, version: str, told: str) -> None:
+def test_versions_must_increase(workspace: Path, version: str, message: str) -> None:
     git(workspace, "commit", "--allow-empty", "-qm", "Second")
     git(workspace, "tag", "kernels-film-v0.2.0")
     film(workspace, version)
     write(workspace, "bench", "0.1.0", "", dependencies='["kernels-film>=0.1,<0.3"]')
     git(workspace, "commit", "-qam", "Third")
     (problem,) = check_release.problems(f"kernels-film-v{version}", workspace)
-    assert told in problem
+    assert message in problem
 
 
-def test_a_release_on_the_commit_of_its_tag_is_let_through(workspace: Path) -> None:
+def test_tagged_commit_is_accepted(workspace: Path) -> None:
     assert check_release.problems("kernels-film-v0.1.0", workspace) == []
 
 
-def test_a_patch_that_adds_is_refused_from_1_0_on(workspace: Path) -> None:
+def test_patch_that_adds_api_is_rejected_from_1_0_on(workspace: Path) -> None:
     write(workspace, "bench", "0.1.0", "")
     film(workspace, "1.0.0", api="f(a)\n")
     git(workspace, "commit", "-qam", "Second")
@@ -194,14 +194,14 @@ def test_a_patch_that_adds_is_refused_from_1_0_on(workspace: Path) -> None:
     assert check_release.problems("kernels-film-v1.1.0", workspace) == []
 
 
-def test_a_missing_changelog_is_told(workspace: Path) -> None:
+def test_missing_changelog_is_reported(workspace: Path) -> None:
     (workspace / "packages/kernels-film/CHANGELOG.md").unlink()
     (problem,) = check_release.problems("kernels-film-v0.1.0", workspace)
     assert problem == "packages/kernels-film/CHANGELOG.md is missing"
 
 
 @pytest.mark.parametrize("api", ["f(a)\n", "f(a, b)\ng(a)\n"])
-def test_a_patch_that_breaks_users_is_refused(workspace: Path, api: str) -> None:
+def test_breaking_patch_is_rejected(workspace: Path, api: str) -> None:
     film(workspace, "0.1.1", api=api)
     (problem,) = check_release.problems("kernels-film-v0.1.1", workspace)
     assert "release 0.2.0" in problem
@@ -211,7 +211,7 @@ def test_a_patch_that_breaks_users_is_refused(workspace: Path, api: str) -> None
     assert check_release.problems("kernels-film-v0.2.0", workspace) == []
 
 
-def test_the_command_tells_the_package_or_the_problems() -> None:
+def test_command_reports_problems() -> None:
     command = [sys.executable, str(ROOT / "tools" / "check_release.py")]
     result = subprocess.run([*command, "kernels-film-v99.0.0"], capture_output=True, text=True, check=False)
     assert result.returncode == 1
@@ -230,7 +230,7 @@ def test_the_command_tells_the_package_or_the_problems() -> None:
         ("_generator.py", "film_hidden_dim: int = 64", "hidden: int = 64", "KernelFiLMGenerator.__init__("),
     ],
 )
-def test_a_break_changes_a_line_of_the_public_api(tmp_path: Path, file: str, old: str, new: str, gone: str) -> None:
+def test_breaking_change_alters_the_recorded_api(tmp_path: Path, file: str, old: str, new: str, gone: str) -> None:
     tree = shutil.copytree(ROOT / "packages" / "kernels-film", tmp_path / "kernels-film")
     (tree / "src" / "kernels_film" / "public.py").write_text('__all__ = ["f"]\n\n\ndef f(a): ...\n')
     before = list(public_api.library(tree))
@@ -241,7 +241,7 @@ def test_a_break_changes_a_line_of_the_public_api(tmp_path: Path, file: str, old
     assert any(line.startswith(gone) for line in lost), lost
 
 
-def test_commands_and_options_are_public() -> None:
+def test_commands_and_options_are_recorded() -> None:
     lines = list(public_api.command())
     assert "kernels-bench demo" in lines
     assert "kernels-bench demo --out = kernels-report" in lines
@@ -250,7 +250,7 @@ def test_commands_and_options_are_public() -> None:
 
 
 def wheel(path: Path, **changes: bytes | None) -> None:
-    """A wheel of a package of two files; `changes` replaces, adds or leaves out (None) some."""
+    """Write a wheel of two modules; `changes` replaces, adds or (None) omits files."""
     files: dict[str, bytes | None] = {
         "kernels_film/__init__.py": b"x = 1\n",
         "kernels_film/py.typed": b"",
@@ -266,7 +266,7 @@ def wheel(path: Path, **changes: bytes | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({}, None),
         ({"tests/test_x.py": b""}, "holds tests/test_x.py"),
@@ -279,8 +279,8 @@ def wheel(path: Path, **changes: bytes | None) -> None:
         ({"kernels_film/__init__.py": b"x = 2\n"}, "changed kernels_film/__init__.py"),
     ],
 )
-def test_a_wheel_holds_the_package_and_nothing_else(
-    tmp_path: Path, changes: dict[str, bytes | None], told: str | None
+def test_wheel_contains_exactly_the_package(
+    tmp_path: Path, changes: dict[str, bytes | None], message: str | None
 ) -> None:
     tree, dist = tmp_path / "kernels-film", tmp_path / "dist"
     (tree / "src" / "kernels_film").mkdir(parents=True)
@@ -291,7 +291,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(
         wheel(folder / "kernels_film-0.1.0-py3-none-any.whl", **changes)
     (dist / "kernels_film-0.1.0.tar.gz").touch()
     found = check_dist.problems(tree, dist)
-    assert found == [] if told is None else any(told in line for line in found)
+    assert found == [] if message is None else any(message in line for line in found)
 
     wheel(dist / "tree" / "kernels_film-0.1.0-py3-none-any.whl", **{**changes, "kernels_film/_only.py": b""})
     assert any(
@@ -300,7 +300,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    ("docstring", "page", "told"),
+    ("docstring", "page", "message"),
     [
         (">>> 1 + 1\n2", "```python\nimport example\nassert example.x == 1\n```\n", ""),
         (">>> 1 + 1\n3", "", "examples in docstrings failed"),
@@ -308,7 +308,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(
         ("", "```python\nimport no_such_package\n```\n", "No module named 'no_such_package'"),
     ],
 )
-def test_examples_are_run(tmp_path: Path, docstring: str, page: str, told: str) -> None:
+def test_examples_run(tmp_path: Path, docstring: str, page: str, message: str) -> None:
     package = tmp_path / "example"
     package.mkdir()
     (package / "__init__.py").write_text("x = 1\n")
@@ -318,5 +318,5 @@ def test_examples_are_run(tmp_path: Path, docstring: str, page: str, told: str) 
     result = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}
     )
-    assert (result.returncode == 0) == (not told), result.stderr
-    assert told in result.stderr
+    assert (result.returncode == 0) == (not message), result.stderr
+    assert message in result.stderr

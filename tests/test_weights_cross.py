@@ -1,4 +1,4 @@
-"""Weights between PyTorch and JAX, both ways: the same values, gradients and files."""
+"""Weights moved between PyTorch and JAX give the same values, gradients and files."""
 
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ import torch
 from kernels_jax import interop
 
 KEY = jax.random.key(0)
-# Phases of tens of radians come with an error of tens of units in the last place.
+# Phases of tens of radians have errors of tens of units in the last place.
 ROUNDING = 1e-5
 SIZES = {"out_dim": 4, "mlp_hidden_dim": 8, "embedding_dim": 8, "omega_0": 5.0}
-# Lengths of the grid and L_cache, per number of axes: even, odd, and other than each other.
+# Grid lengths and L_cache by number of axes: even and odd, equal and different.
 GRIDS: dict[int, tuple[tuple[int, ...], Any]] = {1: ((9,), 7), 2: ((4, 7), (4, 9)), 3: ((2, 3, 4), 4)}
 WINDOWS: dict[str, tuple[str, dict[str, Any]]] = {
     "exponential": ("ExponentialModulationND", {"slow_decay_pct": 0.5}),
@@ -40,7 +40,7 @@ def evaluate(kernel: Any, lengths: tuple[int, ...], conditioning: jax.Array | No
 
 
 def assert_close(found: Any, expected: torch.Tensor, tolerance: float = 2e-6) -> None:
-    """Equal to float32 rounding, `tolerance` relative to the largest value."""
+    """Equality up to `tolerance`, relative to the largest value."""
     assert found.shape == tuple(expected.shape)
     assert str(found.dtype) == str(expected.dtype).removeprefix("torch.")
     found, expected = np.asarray(found, dtype=np.float64), expected.detach().double().numpy()
@@ -48,7 +48,7 @@ def assert_close(found: Any, expected: torch.Tensor, tolerance: float = 2e-6) ->
 
 
 def randomize(module: torch.nn.Module) -> None:
-    """Every weight, biases too, away from its initial value."""
+    """Move every parameter away from its initial value."""
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -68,7 +68,7 @@ def torch_kernel(data_dim: int, modulations: int = 0, after: bool = False, **cha
 
 
 def jax_kernel(data_dim: int, modulations: int = 0, after: bool = False, **changes: Any) -> kj.SIRENKernelND:
-    """Its shapes alone: weights are there to be loaded."""
+    """A kernel of shapes only, into which weights are loaded."""
     sizes = {**SIZES, "data_dim": data_dim, "num_layers": 3, "L_cache": GRIDS[data_dim][1], "use_bias": True, **changes}
     options = {"film_hidden_dim": 6, "key": KEY}
 
@@ -112,7 +112,7 @@ def test_kernels(name: str) -> None:
         assert_close(found_grid, grid, tolerance=1e-7)
         if conditioning is not None:
             assert found.shape[0] == 3
-    # And back, into a layer of other weights: the same to the bit.
+    # Loaded back into a layer with other weights, they are equal bit for bit.
     other = torch_kernel(data_dim, **options)
     with torch.no_grad():
         for parameter in other.parameters():
@@ -141,7 +141,7 @@ def test_gradients_of_a_kernel(modulated: bool) -> None:
 
 
 @pytest.mark.parametrize("modulations", [1, 4])
-def test_generators(modulations: int) -> None:
+def test_film_generators(modulations: int) -> None:
     there = film.KernelFiLMGenerator(5, 8, modulations, film_hidden_dim=6, init_type="small_random", init_std=0.5)
     here = kj.KernelFiLMGenerator.init(5, 8, modulations, film_hidden_dim=6, key=KEY)
     here = interop.from_state_dict(here, there.state_dict())
@@ -155,7 +155,7 @@ def test_generators(modulations: int) -> None:
     assert all(torch.equal(a, b) for a, b in zip(other.parameters(), there.parameters(), strict=True))
 
 
-def test_identity_of_a_fresh_generator() -> None:
+def test_new_generator_does_not_change_the_kernel() -> None:
     there, here = torch_kernel(1, 2), jax_kernel(1, 2)
     fresh = film.KernelFiLMGenerator(5, 8, 2, film_hidden_dim=6).state_dict()
     state = {name: value for name, value in there.state_dict().items() if not name.startswith("film_generator")}
@@ -171,7 +171,7 @@ def test_windows(name: str, data_dim: int) -> None:
     here = getattr(kj, cls).init(data_dim, 4, **options)
     for attribute, value in interop.to_state_dict(here).items():  # the same initial values
         assert_close(value, there.state_dict()[attribute])
-    with torch.no_grad():  # some within their bounds, some beyond
+    with torch.no_grad():  # some inside the bounds, some outside
         (parameter,) = there.parameters()
         parameter += torch.linspace(-1.5, 1.5, parameter.numel()).view_as(parameter)
     here = interop.from_state_dict(here, there.state_dict())
@@ -224,7 +224,7 @@ MIXES: list[tuple[str, ...]] = [
 def test_convolution_and_its_gradients(paddings: tuple[str, ...], per_sample: bool) -> None:
     torch.manual_seed(0)
     signal = (7, 6, 5)[: len(paddings)]
-    # A kernel longer than the signal where that is allowed, an even one where not.
+    # Even kernel lengths; longer than the signal except on circular axes.
     taps = [n - n % 2 if p == "circular" else 2 * n - n % 2 for n, p in zip(signal, paddings, strict=True)]
     last = len(paddings) == 2
     shapes = [(3, *signal, 4) if last else (3, 4, *signal), (4,)]
@@ -256,12 +256,12 @@ LAYERS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("modulated", [False, True])
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_whole_layer(name: str, modulated: bool, tmp_path: Path) -> None:
-    """CKConvND from its parts: a dictionary of modules is loaded like one module."""
+def test_layer(name: str, modulated: bool, tmp_path: Path) -> None:
+    """A CKConvND rebuilt in JAX: a dictionary of modules loads like one module."""
     torch.manual_seed(0)
     modulations = 2 if modulated else 0
     window = core.LazyConfig(core.GaussianModulationND)(data_dim=2, num_channels=4)
-    # On circular axes the kernel spans the signal once instead of twice.
+    # On circular axes, the kernel spans the signal once instead of twice.
     single = name == "circular"
     L_cache = 3 if single else 6
     kernel_cfg = core.LazyConfig(torch_kernel)(data_dim=2, modulations=modulations, L_cache=6)
@@ -287,7 +287,7 @@ def test_a_whole_layer(name: str, modulated: bool, tmp_path: Path) -> None:
 
     given = None if conditioning is None else to_jax(conditioning)
     assert_close(convolve(layer, to_jax(x), given), there(x, conditioning=conditioning), tolerance=1e-5)
-    # One part of the file by its prefix, and the whole back into PyTorch.
+    # Load one module of the file by its prefix, and the whole file back into PyTorch.
     kernel = interop.load_safetensors(blank["kernel"], tmp_path / "layer.safetensors", prefix="kernel.")
     assert eqx.tree_equal(kernel, layer["kernel"])
     interop.save_safetensors(layer, tmp_path / "back.safetensors")
@@ -305,7 +305,7 @@ def test_a_whole_layer(name: str, modulated: bool, tmp_path: Path) -> None:
     ],
     ids=["multi omega", "block diagonal"],
 )
-def test_kernels_of_several_frequencies(make: Any) -> None:
+def test_multi_frequency_kernels(make: Any) -> None:
     sizes = {"out_dim": 4, "data_dim": 1, "mlp_hidden_dim": 4, "num_layers": 3, "embedding_dim": 4, "L_cache": 7}
     there = make(**sizes, use_bias=True)
     blank = jax_kernel(**sizes)
@@ -325,7 +325,7 @@ def test_half_precision(dtype: torch.dtype, tmp_path: Path) -> None:
     found, found_grid = evaluate(here, (4, 7), given)
     assert_close(found, values, tolerance=4 * torch.finfo(dtype).eps)
     assert_close(found_grid, grid, tolerance=1e-7)
-    # Wide arrays of the same values in between, the same bits at the end.
+    # The round trip through wider arrays keeps every bit.
     other = torch_kernel(2, 2).to(dtype)
     load_back(other, here)
     assert all(torch.equal(*pair) for pair in zip(other.parameters(), there.parameters(), strict=True))
@@ -367,7 +367,7 @@ def test_float64() -> None:
         jax.config.update("jax_enable_x64", before)
 
 
-def test_nothing_is_shared() -> None:
+def test_copies_share_no_memory() -> None:
     there = core.ExponentialModulationND(1, 3)
     here = interop.from_state_dict(kj.ExponentialModulationND.init(1, 3), there.state_dict())
     state = interop.to_state_dict(here)
@@ -377,8 +377,8 @@ def test_nothing_is_shared() -> None:
     np.testing.assert_allclose(here.weight[0], [2.3, 8.055, 13.81], rtol=1e-6)
 
 
-def test_initial_weights_have_one_distribution() -> None:
-    """The same bounds, and the moments of uniform distributions between them."""
+def test_initial_distributions_are_equal() -> None:
+    """Initial weights have the same bounds and standard deviations."""
     sizes = {"out_dim": 64, "mlp_hidden_dim": 64, "embedding_dim": 64, "L_cache": 16}
     there = core.SIRENKernelND(**sizes, data_dim=2, num_layers=3, omega_0=5.0, use_bias=True)
     here = interop.to_state_dict(
@@ -397,7 +397,7 @@ def test_initial_weights_have_one_distribution() -> None:
         np.testing.assert_allclose(found[name].std(), generator[name].numpy().std(), rtol=0.2)
 
 
-def test_a_posterior_sample_is_part_of_a_state_dict() -> None:
+def test_posterior_sample_loads_into_a_state_dict() -> None:
     from numpyro import handlers
 
     there = torch_kernel(1)

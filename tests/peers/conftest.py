@@ -1,4 +1,4 @@
-"""What every comparison with a peer relies on: run by `nox -s peers`, skipped where the peer is not installed."""
+"""Setup of the comparisons with nvSubquadratic: run by `nox -s peers`, skipped if it is not installed."""
 
 import sys
 from pathlib import Path
@@ -6,4 +6,4 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-torch.set_num_threads(1)  # these tensors are small
+torch.set_num_threads(1)  # the tensors are too small for more

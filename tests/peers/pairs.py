@@ -1,4 +1,4 @@
-"""Modules of nvSubquadratic and their counterparts here, built from the same arguments and holding the same weights."""
+"""Pairs of modules from nvSubquadratic (the peer) and this project, with the same arguments and weights."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,13 @@ peer_masks = importlib.import_module("nvsubquadratic.modules.masks_nd")
 peer_config = importlib.import_module("nvsubquadratic.lazy_config")
 PeerConfig, peer_instantiate = peer_config.LazyConfig, peer_config.instantiate
 
-# Of the largest value. Phases reach a thousand radians, where float32 has a spacing of 6e-5; gradients sum many.
+# Relative to the largest value. Phases reach a thousand radians, where float32 has a spacing of 6e-5.
 TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 3e-4
 
-# Without shrinking: the failing configuration is small as it is.
+# No shrinking, because all configurations are small.
 RANDOM = settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], derandomize=True)
 
-# What only the peer trains (see known differences).
+# Modules whose parameters only the peer trains (see test_known_differences.py).
 FROZEN = (kernels_core.RandomFourierPositionalEmbeddingND, kernels_core.ExponentialModulationND)
 
 SIREN_KERNELS = {
@@ -41,7 +41,7 @@ WINDOWS = ("ExponentialModulationND", "GaussianModulationND", "BlockAlignedGauss
 
 
 def kernel_configs(name: str, film: Mapping[str, Any] | None = None, **arguments: Any) -> tuple[Any, Any]:
-    """Descriptions of one kernel for the peer and for us; `film` are the arguments of its FiLM generator, if any."""
+    """Descriptions of one kernel, the peer's and ours; `film` holds the arguments of its FiLM generator."""
     arguments = {**SIREN_KERNELS.get(name, {"omega_0": 1.0}), **arguments}
     if name == "MultiOmegaSIRENKernelND":
         arguments["omega_0_per_row"] = [1.0 + 0.4 * row for row in range(arguments["embedding_dim"])]
@@ -58,7 +58,7 @@ def kernel_configs(name: str, film: Mapping[str, Any] | None = None, **arguments
 
 
 def window_configs(name: str | None, **arguments: Any) -> tuple[Any, Any]:
-    """Descriptions of one window for the peer and for us; None for no window."""
+    """Descriptions of one window, the peer's and ours; no window for `name=None`."""
     if name is None:
         return PeerConfig(nn.Identity)(), None
     if name != "ExponentialModulationND":
@@ -70,13 +70,13 @@ def window_configs(name: str | None, **arguments: Any) -> tuple[Any, Any]:
 
 
 def same_weights(theirs: nn.Module, ours: nn.Module, seed: int) -> None:
-    """Move the peer's parameters off their initialisation and copy them, under the same names, into ours."""
+    """Perturb the peer's parameters and load them, under the same names, into our module."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in theirs.modules():
             for name, parameter in module.named_parameters(recurse=False):
                 noise = torch.rand(parameter.shape, generator=generator)
-                if name == "std_param":  # inside its bounds, where the peer's gradient is right too
+                if name == "std_param":  # inside its bounds, where the peer's gradient is correct
                     std = module.min_std + (0.1 + 0.8 * noise) * (module.max_std - module.min_std)
                     forms = {"direct": std, "log": std.log(), "softplus": std.expm1().log()}
                     parameter.copy_(forms[module.parametrization])
@@ -92,7 +92,7 @@ def same_weights(theirs: nn.Module, ours: nn.Module, seed: int) -> None:
 def assert_close(
     theirs: Tensor, ours: Tensor, tolerance: float = TOLERANCE, what: str = "output", floor: float = 1e-2
 ) -> None:
-    """Equal to `tolerance` of the largest value, or of `floor` where that is larger."""
+    """Equality up to `tolerance`, relative to the largest value or to `floor`, whichever is larger."""
     assert theirs.shape == ours.shape, what
     assert theirs.dtype == ours.dtype, what
     if theirs.numel():
@@ -108,7 +108,7 @@ def assert_same_gradients(
     outputs: tuple[Tensor, Tensor],
     inputs: tuple[Sequence[Tensor], Sequence[Tensor]],
 ) -> None:
-    """Gradients of a random projection of the outputs in all inputs and all parameters."""
+    """Compare gradients of a random projection of the outputs in all inputs and parameters."""
     parameters = [dict(module.named_parameters()) for module in (theirs, ours)]
     assert parameters[0].keys() == parameters[1].keys()
     frozen = {id(p) for module in ours.modules() if isinstance(module, FROZEN) for p in module.parameters()}
@@ -126,5 +126,5 @@ def assert_same_gradients(
 
 
 def twice(tensor: Tensor) -> tuple[Tensor, Tensor]:
-    """Two copies that record gradients."""
+    """Two copies that require gradients."""
     return tensor.clone().requires_grad_(), tensor.clone().requires_grad_()

@@ -1,6 +1,6 @@
-"""Where nvSubquadratic 0.2.0 errs and what is done here instead: the only exceptions to the comparisons beside it.
+"""Known differences from nvSubquadratic 0.2.0, the only exceptions to the other comparisons.
 
-Each test shows that the difference is still there; one that fails says that the peer has mended it.
+Each test shows that a difference still exists; if one fails, nvSubquadratic (the peer) has probably fixed it.
 """
 
 import kernels_core
@@ -12,8 +12,8 @@ from pairs import kernel_configs, peer_ckconv, peer_instantiate, peer_kernels, p
 LENGTHS = {"data_dim": 1, "embedding_dim": 4, "L_cache": 4, "omega_0": 2.0}
 
 
-def test_coordinates_depend_on_which_sizes_were_asked_for_before() -> None:
-    """Its cache of coordinates grows, from the second growth on with a wrong spacing; ours is made anew each time."""
+def test_coordinates_depend_on_earlier_requests() -> None:
+    """The peer's growing coordinate cache gets a wrong spacing on its second growth; ours has no such cache."""
     theirs, fresh = (peer_kernels.SIRENPositionalEmbeddingND(**LENGTHS) for _ in range(2))
     ours = kernels_core.SIRENPositionalEmbeddingND(**LENGTHS)
     theirs((6,))
@@ -24,7 +24,7 @@ def test_coordinates_depend_on_which_sizes_were_asked_for_before() -> None:
 
 @pytest.mark.parametrize("name", ["std_param", "omega_0_scale"])
 def test_forward_changes_parameters(name: str) -> None:
-    """It clamps them in place in a hook before forward; here a bound is applied on use and the parameter left alone."""
+    """A forward pre-hook of the peer clamps parameters in place; ours applies bounds on use."""
     if name == "std_param":
         modules = [package.GaussianModulationND(1, 3, grid_size=9) for package in (peer_masks, kernels_core)]
         calls = [lambda module: module(torch.zeros(1, 5, 1), torch.zeros(1, 5, 3))] * 2
@@ -43,8 +43,8 @@ def test_forward_changes_parameters(name: str) -> None:
 
 
 @pytest.mark.parametrize("parametrization", ["log", "softplus"])
-def test_no_gradient_beyond_the_bounds_of_a_window(parametrization: str) -> None:
-    """A std that has left its bounds has gradient zero there and never returns; here it can move back inside."""
+def test_window_has_no_gradient_outside_its_bounds(parametrization: str) -> None:
+    """Outside its bounds, the peer's std has gradient zero and never returns; ours can move back inside."""
     gradients = []
     for package in (peer_masks, kernels_core):
         window = package.GaussianModulationND(1, 1, grid_size=9, parametrization=parametrization)
@@ -57,20 +57,20 @@ def test_no_gradient_beyond_the_bounds_of_a_window(parametrization: str) -> None
     assert gradients[1] > 0  # a descent step makes the std smaller
 
 
-def test_a_circular_kernel_of_even_length_is_one_sample_off() -> None:
-    """Its zero padding centres a kernel at K // 2, its circular one at (K - 1) // 2; here all boundaries agree."""
+def test_circular_kernel_of_even_length_is_shifted_by_one() -> None:
+    """The peer centres kernels at K // 2 with zero and at (K - 1) // 2 with circular padding; ours always at K // 2."""
     x, kernel = torch.randn(1, 2, 9), torch.randn(1, 2, 4)
     theirs = peer_ckconv.FFT_FUNCTIONS["circular"][1][1](x, kernel, None)
     ours = fftconv_nd(x, kernel, padding="circular")
     torch.testing.assert_close(theirs.roll(-1, -1), ours)
-    inside = slice(3, -3)  # where no boundary is felt
+    inside = slice(3, -3)  # positions that no boundary affects
     torch.testing.assert_close(ours[..., inside], fftconv_nd(x, kernel, padding="zero")[..., inside])
 
 
-def test_a_long_causal_kernel_wraps_around() -> None:
-    """It takes kernels up to 2N but pads to 2N only: from K = N + 2 on the last taps act on later samples."""
+def test_long_causal_kernel_wraps_around() -> None:
+    """The peer accepts K up to 2N but pads to 2N only: from K = N + 2 on, taps wrap onto earlier outputs."""
     x = torch.zeros(1, 1, 8)
-    x[..., -1] = 1.0  # only the last sample, which nothing before it may feel
+    x[..., -1] = 1.0  # a spike at the last position, which must not affect earlier ones
     kernel = torch.ones(1, 1, 16)
     theirs = peer_ckconv.FFT_FUNCTIONS["causal"][1][1](x, kernel, None)
     ours = fftconv_nd(x, kernel, padding="causal")
@@ -79,7 +79,7 @@ def test_a_long_causal_kernel_wraps_around() -> None:
 
 
 def test_long_circular_signals_lose_digits() -> None:
-    """It shifts by a phase ramp in float32, whose angles reach a hundred thousand; here the kernel is rolled."""
+    """The peer shifts by a float32 phase ramp, whose angles reach a hundred thousand; ours rolls the kernel."""
     size = 2**16 - 1
     generator = torch.Generator().manual_seed(0)
     x, kernel = (torch.randn(1, 1, size, generator=generator) for _ in range(2))
@@ -92,7 +92,7 @@ def test_long_circular_signals_lose_digits() -> None:
 
 
 def test_double_precision_is_computed_in_single() -> None:
-    """Every convolution goes through float32; here float64 stays float64."""
+    """The peer computes every convolution in float32; ours keeps float64."""
     x, kernel = torch.randn(1, 1, 20, dtype=torch.float64), torch.randn(1, 1, 5, dtype=torch.float64)
     exact = torch.nn.functional.conv1d(x, kernel.flip(-1), padding=2)
     theirs = peer_ckconv.FFT_FUNCTIONS["zero"][1][1](x, kernel, None)
@@ -101,7 +101,7 @@ def test_double_precision_is_computed_in_single() -> None:
 
 
 def test_frozen_parameters_are_trained() -> None:
-    """Random Fourier frequencies and exponential rates require gradients there; here they keep what they were given."""
+    """The peer trains random Fourier frequencies and exponential rates; ours are fixed."""
     their_window, our_window = (package.ExponentialModulationND(1, 3) for package in (peer_masks, kernels_core))
     theirs, ours = (
         package.RandomFourierPositionalEmbeddingND(1, 2, L_cache=4, omega_0=1.0).linear.weight
@@ -111,8 +111,8 @@ def test_frozen_parameters_are_trained() -> None:
     assert (our_window.weight.requires_grad, ours.requires_grad) == (False, False)
 
 
-def test_a_random_fourier_kernel_has_no_flop_count() -> None:
-    """So a layer made of one has none either; here every kernel has."""
+def test_random_fourier_kernel_has_no_flop_count() -> None:
+    """Nor does a layer made of one in the peer; all of our kernels have one."""
     arguments = {"out_dim": 2, "data_dim": 1, "mlp_hidden_dim": 2, "num_layers": 2, "embedding_dim": 2}
     their_cfg, our_cfg = kernel_configs("RandomFourierKernelND", L_cache=4, use_bias=True, **arguments)
     assert not hasattr(peer_instantiate(their_cfg), "flop_count")

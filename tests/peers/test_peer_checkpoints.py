@@ -1,4 +1,4 @@
-"""A model trained with nvSubquadratic and saved, loaded into the same model made of kernels-core."""
+"""Checkpoints of a model trained with nvSubquadratic load into the same model built from kernels-core."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ FILM = {
 
 
 class Classifier(nn.Module):
-    """Two layers of continuous kernels, the second conditioned on what the first has seen."""
+    """Two continuous-kernel layers, the second conditioned on the mean output of the first."""
 
     def __init__(self, convolution: Any, which: int, kernel: str, boundary: dict[str, Any]) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ def trained(kernel: str, boundary: dict[str, Any]) -> tuple[Classifier, Tensor]:
         ("LearnableOmegaSIRENKernelND", {"fft_padding": ["zero", "circular"], "grid_type": None}),
     ],
 )
-def test_a_trained_checkpoint_loads_and_gives_the_same(kernel: str, boundary: dict[str, Any], tmp_path: Path) -> None:
+def test_trained_checkpoint_gives_the_same_output(kernel: str, boundary: dict[str, Any], tmp_path: Path) -> None:
     theirs, images = trained(kernel, boundary)
     torch.save(theirs.state_dict(), tmp_path / "model.pt")
     safetensors.torch.save_file(theirs.state_dict(), tmp_path / "model.safetensors")
@@ -79,7 +79,7 @@ def test_a_trained_checkpoint_loads_and_gives_the_same(kernel: str, boundary: di
         assert_close(expected, ours(images))
         with torch.no_grad():
             assert_close(expected, ours.eval()(images), what="inference")
-    # And back: what kernels-core saves is a checkpoint of the peer's.
+    # Checkpoints saved by kernels-core load into the peer's model too.
     safetensors.torch.save_file(ours.state_dict(), tmp_path / "back.safetensors")
     again = Classifier(peer_ckconv.CKConvND, 0, kernel, boundary)
     again.load_state_dict(safetensors.torch.load_file(tmp_path / "back.safetensors"), strict=True)

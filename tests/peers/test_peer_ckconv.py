@@ -1,4 +1,4 @@
-"""The whole layer against nvSubquadratic's, with every kernel, window, boundary and layout, and with conditioning."""
+"""CKConvND against nvSubquadratic's, with every kernel, window, boundary and layout, and with conditioning."""
 
 from typing import Any
 
@@ -72,7 +72,7 @@ def test_layers(data_dim: int, boundary: dict[str, Any], data: st.DataObject) ->
         window_configs(window, data_dim=data_dim, num_channels=CHANNELS),
     )
     same_weights(theirs, ours, seed)
-    # One size per layer: the peer's coordinates depend on which sizes it has seen (see known differences).
+    # One size per layer, because the peer's coordinates depend on earlier sizes (see test_known_differences.py).
     sizes = tuple(data.draw(st.integers(3, largest)) for _ in range(data_dim))
     first = data.draw(st.booleans(), label="channels first")
     batch = data.draw(st.integers(1, 3), label="batch")
@@ -92,4 +92,4 @@ def test_layers(data_dim: int, boundary: dict[str, Any], data: st.DataObject) ->
     with torch.no_grad():
         given_ = {} if conditioning is None else {"conditioning": conditioning[1]}
         constant = ours.eval()(x[1], is_bhl_input=first, **given_)
-    assert_close(outputs[0].detach(), constant, what="inference with the kept kernel")
+    assert_close(outputs[0].detach(), constant, what="inference with the cached kernel")

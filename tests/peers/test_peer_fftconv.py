@@ -1,4 +1,4 @@
-"""`fftconv_nd` against every FFT convolution of nvSubquadratic's torch backend, on random shapes."""
+"""`fftconv_nd` against every FFT convolution in nvSubquadratic's torch backend, on random shapes."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 @st.composite
 def signals(draw: st.DrawFn, paddings: tuple[str, ...]) -> dict[str, Any]:
-    """Sizes of a signal and of a kernel that the peer takes; what it gets wrong is in the known differences."""
+    """A random signal, kernel and shortcut of sizes for which the peer is correct (see test_known_differences.py)."""
     sizes, kernel_sizes = [], []
     for padding in paddings:
         size = draw(st.integers(1, (64, 20, 8)[len(paddings) - 1]))
@@ -69,7 +69,7 @@ MIXED = [
 @pytest.mark.parametrize(("padding", "data_dim"), UNIFORM)
 @RANDOM
 @given(data=st.data())
-def test_one_boundary(padding: str, data_dim: int, channels_last: bool, data: st.DataObject) -> None:
+def test_same_boundary_on_all_axes(padding: str, data_dim: int, channels_last: bool, data: st.DataObject) -> None:
     last, first = peer_ckconv.FFT_FUNCTIONS[padding][data_dim]
     signal = data.draw(signals((padding,) * data_dim))
     compare(last if channels_last else first, padding, signal, channels_last)
@@ -79,7 +79,7 @@ def test_one_boundary(padding: str, data_dim: int, channels_last: bool, data: st
 @pytest.mark.parametrize("paddings", MIXED, ids="-".join)
 @RANDOM
 @given(data=st.data())
-def test_a_boundary_per_axis(paddings: tuple[str, ...], channels_last: bool, data: st.DataObject) -> None:
+def test_one_boundary_per_axis(paddings: tuple[str, ...], channels_last: bool, data: st.DataObject) -> None:
     last, first = peer_ckconv.MIXED_FFT_FUNCTIONS[len(paddings)]
     periodic = tuple(padding == "circular" for padding in paddings)
     peer = last if channels_last else first

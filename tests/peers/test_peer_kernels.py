@@ -1,4 +1,4 @@
-"""Kernel generators, first layers, windows and FiLM against nvSubquadratic, on random configurations."""
+"""Kernels, first layers, windows and FiLM against nvSubquadratic, on random configurations."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ SEEDS = st.integers(0, 2**31)
 
 @st.composite
 def geometries(draw: st.DrawFn) -> dict[str, Any]:
-    # A single point is the origin, where the peer's coordinate is 1e-8 and a kernel without bias is nothing else.
+    # At least 2 positions: at the origin, the peer's coordinate is 1e-8, which is all that a bias-free kernel sees.
     data_dim = draw(st.integers(1, 3))
     largest = (40, 12, 6)[data_dim - 1]
     extent = st.integers(3, largest)
@@ -106,7 +106,7 @@ def instantiate_both(their_cfg: Any, our_cfg: Any, seed: int) -> tuple[Any, Any]
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_initialisation_and_marks(name: str) -> None:
-    """The same distributions, and the same parameters left out of weight decay."""
+    """Initial distributions and weight-decay marks are the same."""
     network = {"out_dim": 64, "mlp_hidden_dim": 64, "embedding_dim": 64, "num_layers": 3, "use_bias": True}
     their_cfg, our_cfg = kernel_configs(name, data_dim=2, L_cache=[9, 5], **network)
     torch.manual_seed(0)
@@ -117,7 +117,7 @@ def test_initialisation_and_marks(name: str) -> None:
     for key in draws[0][0].state_dict():
         theirs, ours = (torch.stack([kernel.state_dict()[key] for kernel in each]).float() for each in draws)
         if name == "RandomFourierKernelND" and not key.startswith("positional_embedding"):
-            continue  # torch's own Linear
+            continue  # initialised by torch's Linear
         assert ours.std().item() == pytest.approx(theirs.std().item(), rel=0.1, abs=1e-6), key
         assert ours.abs().max().item() == pytest.approx(theirs.abs().max().item(), rel=0.35, abs=1e-6), key
     for mark in ("_no_weight_decay", "_lr_scale"):
