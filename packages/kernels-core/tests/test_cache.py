@@ -1,7 +1,5 @@
 """The cache of constants: it returns what is kept, keeps little, and never returns what is no longer true."""
 
-import copy
-import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -207,20 +205,6 @@ def test_clear_forgets_everything() -> None:
     assert len(doubled.cache) == 0
     doubled.get()
     assert doubled.computed == 2
-
-
-@pytest.mark.parametrize(
-    "duplicate",
-    [copy.copy, copy.deepcopy, lambda cache: pickle.loads(pickle.dumps(cache))],
-    ids=["copy", "deep", "pickle"],
-)
-def test_copies_are_empty_and_apart(duplicate: Callable[[ConstantCache], ConstantCache]) -> None:
-    doubled = Doubled(parameter(), maxsize=3)
-    kept = doubled.get()
-    other = duplicate(doubled.cache)
-    assert (len(other), other.maxsize) == (0, 3)
-    other.get("key", [], lambda: "theirs")
-    assert doubled.get() is kept
 
 
 def test_threads_share_it() -> None:

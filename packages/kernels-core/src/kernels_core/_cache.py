@@ -1,4 +1,4 @@
-"""A bounded memory of constants computed from parameters, which forgets them when a parameter changes."""
+"""A bounded cache of values computed from parameters, cleared when a parameter changes."""
 
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, TypeVar
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 def _fingerprint(tensors: Iterable[Tensor]) -> tuple[Any, ...]:
-    """What changes when a parameter does: the object, its memory and version, and on the CPU also a copy of its values.
+    """Identity, memory and version of every tensor, and on the CPU a copy of its values.
 
-    Versions miss edits through `.data` or NumPy, hence the values. Elsewhere comparing them would wait for the
-    device, so there an edit through `.data` goes unnoticed until `train()`, `eval()` or `.to()`.
+    Versions miss edits through `.data` or NumPy, hence the values. On other devices comparing values would synchronise,
+    so there an edit through `.data` goes unnoticed until `train()`, `eval()` or `.to()`.
     """
     return tuple((t, _version(t), t.detach().clone() if t.is_cpu else None) for t in tensors)
 
@@ -24,16 +24,16 @@ def _version(t: Tensor) -> tuple[Any, ...]:
 
 def _same(stored: tuple[Any, ...], tensors: list[Tensor]) -> bool:
     return len(stored) == len(tensors) and all(
-        # The stored object is kept, so no new one can have taken its place in memory.
+        # The stored tensor is kept alive, so no new tensor can have its identity.
         old is new and version == _version(new) and (not new.is_cpu or torch.equal(values, new))
         for (old, version, values), new in zip(stored, tensors, strict=True)
     )
 
 
 class ConstantCache:
-    """Least-recently-used cache of at most `maxsize` constants; empty in copies and pickles.
+    """Least-recently-used cache of at most `maxsize` constants.
 
-    Threads may share it without a lock, which a fork could leave held: at worst two compute the same constant.
+    Threads share it without a lock, which a fork could leave held: at worst two threads compute the same constant.
 
     Example:
         >>> cache, weight = ConstantCache(2), torch.ones(2)
@@ -47,18 +47,15 @@ class ConstantCache:
         self.maxsize = maxsize
         self.clear()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ConstantCache, (self.maxsize,)
-
     def __len__(self) -> int:
         return len(self._content[1])
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all constants."""
         self._content: tuple[tuple[Any, ...], dict[Hashable, Any]] = ((), {})
 
     def get(self, key: Hashable, parameters: Iterable[Tensor], compute: Callable[[], T]) -> T:
-        """The constant under `key`, computed if it is not at hand or any of the `parameters` has changed."""
+        """The constant of `key`, computed if it is missing or any of the `parameters` has changed."""
         tensors = list(parameters)
         state, entries = self._content
         if not _same(state, tensors):

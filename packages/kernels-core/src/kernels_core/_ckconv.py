@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from . import _check
+from . import _check, _compat
 from ._cache import ConstantCache
 from ._fftconv.functional import DTYPES, fftconv_checked, paddings_per_axis
 from ._fftconv.prepared import PreparedKernel
@@ -24,20 +24,22 @@ FFT_BACKENDS = ("auto", "torch_fft")
 class CKConvND(MarkedModule):
     """Continuous-kernel convolution: `y = conv(x, window(kernel)) + shortcut * x`, depthwise, at any size.
 
-    The kernel is a network of position evaluated on as many points as the input needs, so one layer runs on every
+    The kernel is a network of position, evaluated at as many positions as the input needs, so one layer runs at every
     size and every resolution. Romero et al. 2022, arXiv:2102.02611 (CKConv) and arXiv:2206.03398 (CKCNN).
 
     Args:
         data_dim: number of axes D.
         hidden_dim: channels C.
-        kernel_cfg: builds the kernel: a `LazyConfig`, `functools.partial`, `_target_` mapping or ready module. On
-            single axes the layer halves its `L_cache`, which takes a description.
-        mask_cfg: builds the window, likewise; None for no window. A `grid_size` is filled in by the layer.
-        grid_type: `"double"` (kernel `2N - 1`) or `"single"` (kernel about N) on every axis; None chooses `"double"` on
-            zero and causal axes and `"single"` on circular ones.
-        fft_padding: `"zero"`, `"circular"` or `"causal"`, for all axes or one per axis (then `grid_type=None`).
-        is_causal: the same as `fft_padding="causal"`, D = 1 only.
-        fft_backend: `"auto"` or `"torch_fft"`.
+        kernel_cfg: the kernel: a `LazyConfig`, `functools.partial`, `_target_` mapping or ready module. On single axes
+            the layer halves its `L_cache`, for which it needs a description.
+        mask_cfg: the window, likewise; default None, for no window. The layer fills in its `grid_size`.
+        grid_type: `"double"` (kernel of `2N - 1` taps) or `"single"` (about N taps) on every axis; default None, for
+            `"double"` on zero and causal axes and `"single"` on circular ones.
+        fft_padding: `"zero"` (default), `"circular"` or `"causal"`, for all axes or one per axis (then
+            `grid_type=None`).
+        is_causal: same as `fft_padding="causal"`, for D = 1 only; default False.
+        fft_backend: `"auto"` (default) or `"torch_fft"`. Both are the same: the argument exists for compatibility with
+            configurations of nvSubquadratic, and `explain` shows what is chosen.
 
     Attributes:
         kernel: the kernel module.
@@ -45,11 +47,11 @@ class CKConvND(MarkedModule):
         shortcut: `[C]`, `U(-1/sqrt(C), 1/sqrt(C))` at init.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range, combinations of boundary and grid that
-            do not exist, a kernel or window that does not fit the layer (both numbers are told).
+        ValueError: `grid_type` does not exist for the boundary, a per-axis `fft_padding` comes with `grid_type` or
+            `is_causal`, or the geometry of the kernel or window does not fit the layer (the message has both numbers).
 
-    In eval mode with gradients off and no conditioning, the spectrum of the kernel is kept for the last four requests
-    and forgotten as soon as a parameter changes. The results are the same to the bit.
+    In eval mode with gradients off and no conditioning, the layer keeps the kernel's spectrum for the last four
+    combinations of input size and `resolution`, until a parameter changes. Results are equal to the bit.
 
     Example:
         >>> from kernels_core import GaussianModulationND, LazyConfig, SIRENKernelND
@@ -105,7 +107,7 @@ class CKConvND(MarkedModule):
         if "single" in self._grid_types and not overrides and hasattr(kernel, "L_cache"):
             raise ValueError(
                 f"`kernel_cfg`: this layer's grid is {self._grid_types}, and on single axes it must halve the kernel's "
-                "L_cache; give a description, LazyConfig(Kernel)(..., L_cache=...), not a ready module or a closure"
+                "L_cache; pass a description, LazyConfig(Kernel)(..., L_cache=...), not a ready module or a closure"
             )
         _check_geometry("kernel_cfg", kernel, data_dim=self.data_dim, out_dim=self.hidden_dim)
         return kernel
@@ -130,14 +132,18 @@ class CKConvND(MarkedModule):
 
         Args:
             x: `[B, *N, C]`, or `[B, C, *N]` with `is_bhl_input=True`.
-            conditioning: `[B, ...]` for the kernel's FiLM generator, one kernel per sample; ignored without one. None
-                gives every sample the unmodulated kernel, with a generator too.
-            resolution: the input's grid is this many times finer than the one the kernel was made for, one number or
-                one per axis: the spacing of coordinates is divided by it and the kernel by its product (a Riemann sum).
+            conditioning: `[B, ...]` for the kernel's FiLM generator, one kernel per batch item; ignored without a
+                generator. Default None, for the unmodulated kernel.
+            resolution: ratio of the grid of `x` to the one the kernel was made for, one number or one per axis: the
+                spacing of coordinates is divided by it and the kernel by its product (a Riemann sum). Default 1.0.
+
+        Returns:
+            A tensor of the shape, layout and dtype of `x`.
 
         Raises:
-            TypeError, ValueError: an input of the wrong rank, channels or dtype, an axis without samples, a resolution
-                that is not positive.
+            TypeError: `x` is not a floating-point tensor.
+            ValueError: the rank, channels or device of `x` do not fit the layer, an axis is empty, `resolution` is not
+                positive, or `conditioning` has another batch than `x`.
         """
         signal = self._check_input(x, is_bhl_input)
         finer = _check.per_axis("resolution", resolution, self.data_dim, _check.positive)
@@ -239,33 +245,33 @@ class CKConvND(MarkedModule):
             raise ValueError(f"`x` is on {x.device}, but this layer is on {self.shortcut.device}")
         signal = tuple(x.shape[2:] if is_bhl_input else x.shape[1:-1])
         if any(size == 0 for size in signal):
-            raise ValueError(f"`x` has a spatial axis without samples: shape {tuple(x.shape)}")
+            raise ValueError(f"`x` has an empty spatial axis: shape {tuple(x.shape)}")
         return signal
 
     def _is_constant(self, x: Tensor, conditioning: Tensor | None) -> bool:
-        """Whether kernel and spectrum depend on nothing but parameters that can be watched."""
-        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._get_tracing_state():
+        """Whether kernel and spectrum depend only on parameters whose changes the cache can see."""
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or _compat.tracing():
             return False
         if x.is_cuda and torch.cuda.is_current_stream_capturing():
             return False
-        # Only kernels and windows of these kinds promise to depend on nothing else.
+        # Only these kernels and windows promise to depend on nothing but their parameters and buffers.
         if not isinstance(self.kernel, ImplicitKernelND) or not isinstance(self.mask, (ModulationND, nn.Identity)):
             return False
         if conditioning is not None and self.kernel.film_generator is not None:
             return False
-        if torch._C._are_functorch_transforms_active() or type(x) is not Tensor or type(x.shape[0]) is not int:
+        if _compat.functorch_active() or type(x) is not Tensor or type(x.shape[0]) is not int:
             return False
         return all(
             type(p) in (Tensor, nn.Parameter, nn.Buffer) and (p.is_cpu or not p.is_inference())
             for p in [*self.parameters(), *self.buffers()]
         ) and not any(
-            module.training or module._forward_hooks or module._forward_pre_hooks
+            module.training or _compat.has_hooks(module)
             for part in (self.kernel, self.mask)
             for module in part.modules()
         )
 
     def train(self, mode: bool = True) -> Self:
-        """Set training mode; cached constants are dropped."""
+        """Set training mode, and drop cached kernels."""
         self._constants.clear()
         return super().train(mode)
 
@@ -273,11 +279,19 @@ class CKConvND(MarkedModule):
         self._constants.clear()
         return super()._apply(fn, recurse)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies and pickles start with an empty cache.
+        return {name: value for name, value in self.__dict__.items() if name != "_constants"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._constants = ConstantCache(maxsize=4)
+
     def flop_count(self, spatial_dims: Sequence[int], inference: bool = False) -> int:
-        """Nominal operations for one sample: kernel, FFTs at `5 C prod(F) sum(log2 F)`, product and shortcut.
+        """Nominal operations for one batch item: kernel, FFTs at `5 C prod(F) sum(log2 F)`, product and shortcut.
 
         Padded sizes `F = N` on circular axes, `min(N + (K + 1) // 2, 2 N)` on zero axes and `2 N` on causal ones: a
-        cost comparable across implementations, not what this one happens to pad to. Three FFTs, or two at inference
+        cost comparable across implementations, whatever this one pads to. Three FFTs, or two at inference
         when the kernel is a constant.
         """
         _check.sizes("spatial_dims", spatial_dims, self.data_dim)

@@ -1,4 +1,4 @@
-"""Descriptions of modules to be built, so that the layer that builds them can still adjust an argument."""
+"""Descriptions of modules, so that the layer that builds them can adjust an argument."""
 
 import functools
 import importlib
@@ -9,13 +9,13 @@ from typing import Any
 from torch import nn
 
 TARGET_KEY = "_target_"
-IGNORED_KEYS = ("_convert_", "_recursive_")  # how Hydra itself would build, which is not how `instantiate` does
+IGNORED_KEYS = ("_convert_", "_recursive_")  # options of Hydra's own instantiate
 
 
 class LazyConfig:
-    """A call written down for later: `LazyConfig(target)(**kwargs)`; `instantiate` makes it.
+    """A deferred call: `LazyConfig(target)(**kwargs)` describes it, `instantiate` makes it.
 
-    Calling a description again gives a new one with those arguments changed; descriptions are never edited.
+    Calling a description returns a new one with these arguments added or replaced; descriptions are immutable.
 
     Args:
         target: a class or function, or its import path such as `"torch.nn.GELU"`.
@@ -26,7 +26,7 @@ class LazyConfig:
 
     Raises:
         TypeError: `target` is not callable, or an argument is not one that it takes.
-        ValueError: the import path leads nowhere.
+        ValueError: the import path cannot be imported.
 
     Example:
         >>> linear = LazyConfig(nn.Linear)(in_features=3, out_features=2)
@@ -42,7 +42,7 @@ class LazyConfig:
         if args:
             names = ", ".join(_signature(self.target).parameters)
             raise TypeError(
-                f"describe {_name(self.target)} with keyword arguments only ({names}); got {len(args)} others"
+                f"describe {_name(self.target)} with keyword arguments only ({names}); got {len(args)} positional"
             )
         described = LazyConfig(self.target)
         described.kwargs = {**self.kwargs, **kwargs}
@@ -55,14 +55,14 @@ class LazyConfig:
 
 
 def describe(cfg: object) -> LazyConfig | None:
-    """`cfg` as a description whose arguments can be read and changed; None for a module or an opaque callable."""
+    """`cfg` as a `LazyConfig`; None for a ready module or a callable whose arguments cannot be read."""
     if isinstance(cfg, LazyConfig):
         return cfg
     if isinstance(cfg, functools.partial):
         signature = _signature(cfg.func)
         names = signature.bind_partial(*cfg.args).arguments
         if any(signature.parameters[name].kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD for name in names):
-            return None  # arguments without names, as of nn.Sequential
+            return None  # arguments without names, as in nn.Sequential
         return LazyConfig(cfg.func)(**names, **cfg.keywords)
     if isinstance(cfg, Mapping):
         if TARGET_KEY not in cfg:
@@ -82,12 +82,15 @@ def instantiate(cfg: Any, **overrides: Any) -> Any:
             mapping with the key `_target_`, or a ready `nn.Module`, which is returned as it is.
         **overrides: arguments that replace those described.
 
+    Returns:
+        The result of the call, usually a module.
+
     Arguments that are themselves descriptions (also inside lists, tuples and mappings) are built first, except those
     named `*_cfg`: the target takes the description and builds it itself.
 
     Raises:
-        TypeError: an unknown or missing argument (the target is named), overrides for a ready module, or a `cfg` of
-            another kind.
+        TypeError: an argument is unknown to the target or missing, a ready module is given overrides, or `cfg` is
+            none of these kinds.
 
     Example:
         >>> net = LazyConfig(nn.ModuleList)(modules=[LazyConfig(nn.GELU), {"_target_": "torch.nn.Linear",
@@ -98,7 +101,7 @@ def instantiate(cfg: Any, **overrides: Any) -> Any:
     if isinstance(cfg, nn.Module):
         if overrides:
             name = _name(type(cfg))
-            raise TypeError(f"a ready {name} cannot take other arguments {sorted(overrides)}; use LazyConfig({name})")
+            raise TypeError(f"a ready {name} cannot take arguments {sorted(overrides)}; use LazyConfig({name})")
         return cfg
     described = describe(cfg)
     if described is None:
@@ -118,7 +121,7 @@ def instantiate(cfg: Any, **overrides: Any) -> Any:
 
 
 def build_module(name: str, cfg: Any, **overrides: Any) -> nn.Module:
-    """The module that the argument `name` describes."""
+    """The module that `cfg`, the argument called `name`, describes."""
     if not (callable(cfg) or isinstance(cfg, (LazyConfig, Mapping))):
         raise TypeError(
             f"`{name}` must be a LazyConfig, a callable, a mapping with {TARGET_KEY!r} or an nn.Module; "
@@ -163,7 +166,7 @@ def _resolve(target: Any) -> Callable[..., Any]:
 def _signature(target: Callable[..., Any]) -> inspect.Signature:
     try:
         return inspect.signature(target)
-    except ValueError:  # a builtin without a signature checks its arguments itself
+    except ValueError:  # builtins without a signature check their arguments themselves
         return inspect.Signature([inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)])
 
 
