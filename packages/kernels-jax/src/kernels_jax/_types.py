@@ -1,6 +1,6 @@
 """Shapes that signatures share: `rows` is nothing or N, `contexts` nothing (one context for all rows) or N."""
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32, Shaped
 
 Scalars = Float[Array, "*rows"]
 Features = Float[Array, "*rows features"]
@@ -15,3 +15,20 @@ Rows = Float[Array, "_ _"]
 
 Generator = Float[Array, "rows cond"]
 Generators = Float[Array, "out in cond"]
+
+Positions = Float32[Array, "_"]
+Grid = Float[Array, "..."]
+Embedding = Float[Array, "features *sizes"]
+Points = Float[Array, "... _ points"]
+Kernel = Float[Array, "samples channels *sizes"]
+KernelLast = Float[Array, "samples *sizes channels"]
+Signal = Float[Array, "batch channels *signal"]
+PerChannel = Float[Array, "channels"]
+Table = Float[Array, "*points channels"]
+AxisTable = Float[Array, "data_dim channels"]
+Conditioning = Float[Array, "batch cond"]
+PerLayer = Float[Array, "batch width"]
+Modulation = tuple[PerLayer, PerLayer]
+
+# Anything may be handed to a function that says itself what it takes.
+Operand = Shaped[Array, "..."]

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from ._scope import _label
+from ._pyrox.scope import _label
 
 __all__ = ["from_state_dict", "load_safetensors", "save_safetensors", "to_state_dict"]
 
