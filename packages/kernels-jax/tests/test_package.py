@@ -39,15 +39,15 @@ calls = {
     "`z` must be an array, got None (NoneType)": lambda: film(x, None),
     "`mu` must be an array, got [1.0, 2.0] (list)": lambda: flow(x, [1.0, 2.0]),
     "`x` must be an array, got [1.0] (list)": lambda: SIREN.init(1, 4, 1, depth=2, key=key)([1.0]),
-    "`num_features` must be an int >= 1, got 3.0 (float)": lambda: FiLM.init(3.0, 2, key=key),
-    "`cond_dim` must be an int >= 1, got '2' (str)": lambda: BayesianHyperLinear.init(3, 3, "2"),
-    "`depth` must be an int >= 2, got True (bool)": lambda: BayesianSIREN.init(2, 4, 1, depth=True),
+    "`num_features` must be a positive integer, got 3.0 (float)": lambda: FiLM.init(3.0, 2, key=key),
+    "`cond_dim` must be a positive integer, got '2' (str)": lambda: BayesianHyperLinear.init(3, 3, "2"),
+    "`depth` must be an integer of at least 2, got True (bool)": lambda: BayesianSIREN.init(2, 4, 1, depth=True),
     "`init_scale` must be a positive number, got '1' (str)": lambda: HyperLinear.init(3, 4, 2, key=key, init_scale="1"),
     "`parameter_net` must be callable, got 3 (int)": lambda: HyperSIREN(
         2, 4, 1, depth=2, cond_dim=2, parameter_net=3, key=key
     ),
-    "`feat` must be features with an int `out_features`, got None": lambda: RandomKitchenSinks.init(feat=None),
-    "`feat` must be features with an int `out_features`, got 3": lambda: ConditionedRFFNet.init(
+    "`feat` must be a feature map with an integer `out_features`, got None": lambda: RandomKitchenSinks.init(feat=None),
+    "`feat` must be a feature map with an integer `out_features`, got 3": lambda: ConditionedRFFNet.init(
         feat=3, out_features=1, key=key
     ),
 }

@@ -1,17 +1,14 @@
 """Conditioners, hypernetworks, Bayesian variants and spectral features for neural fields, on Equinox and NumPyro."""
 
 from ._conditioners.base import AbstractConditioner
-from ._conditioners.bayesian_concat import BayesianConcatConditioner
-from ._conditioners.bayesian_film import BayesianAffineModulation
-from ._conditioners.bayesian_hyper_linear import BayesianHyperLinear
-from ._conditioners.concat import ConcatConditioner
-from ._conditioners.film import AffineModulation, FiLM
-from ._conditioners.hyper_linear import HyperLinear
+from ._conditioners.concat import BayesianConcatConditioner, ConcatConditioner
+from ._conditioners.film import AffineModulation, BayesianAffineModulation, FiLM
+from ._conditioners.hyper_linear import BayesianHyperLinear, HyperLinear
 from ._convolution.bayesian_siren_kernel import BayesianSIRENKernelND
 from ._convolution.coordinates import axis_coordinates, coordinate_grid
 from ._convolution.embedding import SIRENPositionalEmbeddingND, siren_bound
 from ._convolution.fftconv import fftconv_nd
-from ._convolution.film_generator import KernelFiLMGenerator
+from ._convolution.film_generator import GELU, KernelFiLMGenerator
 from ._convolution.siren_kernel import SIRENKernelND
 from ._convolution.windows import (
     BlockAlignedGaussianModulationND,
@@ -21,14 +18,13 @@ from ._convolution.windows import (
     exponential_window,
     gaussian_window,
 )
-from ._fields.bayesian_siren import BayesianSIREN
 from ._fields.conditioned_inr import ConditionedINR
 from ._fields.conditioned_rff import ConditionedRFFNet
 from ._fields.fourier_features import LaplaceFourierFeatures, MaternFourierFeatures, RBFFourierFeatures
 from ._fields.hyper_fourier import HyperFourierFeatures
 from ._fields.hyper_siren import HyperSIREN
 from ._fields.kitchen_sinks import RandomKitchenSinks
-from ._fields.siren import SIREN, SirenDense
+from ._fields.siren import SIREN, BayesianSIREN, BayesianSirenDense, SirenDense
 from ._pyrox.module import PyroxModule, pyrox_method
 
 __all__ = [
@@ -77,3 +73,9 @@ __all__ = [
     "LaplaceFourierFeatures",
     "RandomKitchenSinks",
 ]
+
+# A pickle names a class by its module: with this one, it survives moves between the private modules. The last two are
+# not public, but parts of what is.
+for _public in (*(globals()[name] for name in __all__), BayesianSirenDense, GELU):
+    _public.__module__ = __name__
+del _public

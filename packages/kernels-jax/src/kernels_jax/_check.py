@@ -1,4 +1,4 @@
-"""Checks of arguments: each returns the value in its canonical form or names the argument and what it takes."""
+"""Checks of arguments: each returns the value in canonical form, or raises an error that names argument and value."""
 
 import math
 import operator
@@ -13,19 +13,20 @@ T = TypeVar("T")
 
 def integer(name: str, value: object, minimum: int = 1) -> int:
     """`value` as an int of at least `minimum`."""
+    required = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
     try:
         if isinstance(value, bool):
             raise TypeError
         result = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"`{name}` must be an int >= {minimum}, got {value!r} ({type(value).__name__})") from None
+        raise TypeError(f"`{name}` must be {required}, got {value!r} ({type(value).__name__})") from None
     if result < minimum:
-        raise ValueError(f"`{name}` must be an int >= {minimum}, got {value!r}")
+        raise ValueError(f"`{name}` must be {required}, got {value!r}")
     return result
 
 
 def positive(name: str, value: object) -> float:
-    """`value` as a finite float above zero."""
+    """`value` as a finite, positive float."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"`{name}` must be a positive number, got {value!r} ({type(value).__name__})")
     result = float(value)
@@ -42,21 +43,21 @@ def choice(name: str, value: object, allowed: Sequence[str]) -> str:
 
 
 def function(name: str, value: object) -> None:
-    """`value` can be called."""
+    """Raise unless `value` is callable."""
     if not callable(value):
         raise TypeError(f"`{name}` must be callable, got {value!r} ({type(value).__name__})")
 
 
 def width(name: str, value: object) -> int:
-    """The width that features tell."""
+    """`value.out_features`, the width of a feature map."""
     size = getattr(value, "out_features", None)
     if not isinstance(size, int):
-        raise TypeError(f"`{name}` must be features with an int `out_features`, got {value!r}")
+        raise TypeError(f"`{name}` must be a feature map with an integer `out_features`, got {value!r}")
     return size
 
 
 def rows(name: str, value: object, size: int | None) -> tuple[int, ...]:
-    """The shape of `value`, one row of `size` features (None: of any number) or a matrix of such rows."""
+    """The shape of `value`, one row of `size` features (None: any number) or a matrix of such rows."""
     if not isinstance(value, Number) and not hasattr(value, "shape"):
         raise TypeError(f"`{name}` must be an array, got {value!r} ({type(value).__name__})")
     shape = jnp.shape(value)
@@ -67,7 +68,7 @@ def rows(name: str, value: object, size: int | None) -> tuple[int, ...]:
 
 
 def rows_in_context(names: tuple[str, str], x: object, z: object, sizes: tuple[int | None, int | None]) -> None:
-    """`x` is one row or N, and `z` one context for all of them or N."""
+    """Raise unless `x` is one row or N rows, and `z` one row, shared by all of `x`, or N rows."""
     n, m = (rows(name, value, size) for name, value, size in zip(names, (x, z), sizes, strict=True))
     if m[:-1] and m[:-1] != n[:-1]:
         raise ValueError(
@@ -77,19 +78,19 @@ def rows_in_context(names: tuple[str, str], x: object, z: object, sizes: tuple[i
 
 
 def flag(name: str, value: object) -> bool:
-    """`value` if it is a bool: a truthy string such as `"false"` is a mistake."""
+    """`value` if it is a bool; a truthy string such as `"false"` is an error."""
     if not isinstance(value, bool):
         raise TypeError(f"`{name}` must be a bool, got {value!r} ({type(value).__name__})")
     return value
 
 
 def not_negative(name: str, value: object) -> float:
-    """`value` as a finite float of at least zero."""
+    """`value` as a finite, non-negative float."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"`{name}` must be a number >= 0, got {value!r} ({type(value).__name__})")
+        raise TypeError(f"`{name}` must be a non-negative number, got {value!r} ({type(value).__name__})")
     result = float(value)
     if not 0 <= result < math.inf:
-        raise ValueError(f"`{name}` must be finite and >= 0, got {value!r}")
+        raise ValueError(f"`{name}` must be finite and non-negative, got {value!r}")
     return result
 
 
@@ -111,12 +112,12 @@ def per_axis(name: str, value: object, data_dim: int, check: Callable[[str, obje
 
 
 def lengths_of_grid(L_cache: int | Sequence[int], data_dim: int) -> tuple[int, ...]:
-    """`L_cache` as one int >= 2 per axis."""
+    """`L_cache` as one integer of at least 2 per axis."""
     return per_axis("L_cache", L_cache, data_dim, lambda name, value: integer(name, value, 2))
 
 
 def sizes(name: str, values: object, count: int) -> None:
-    """`values` are `count` ints of at least 1."""
+    """Raise unless `values` are `count` positive integers."""
     if isinstance(values, str) or not isinstance(values, Sequence) or len(values) != count:
         raise ValueError(f"`{name}` must be a tuple of {count}, one size per axis; got {values!r}")
     for axis, size in enumerate(values):

@@ -1,4 +1,8 @@
-"""Shapes that signatures share: `rows` is nothing or N, `contexts` nothing (one context for all rows) or N."""
+"""Array types of signatures, for jaxtyping.
+
+Fields and conditioners: `rows` is nothing or N, `contexts` nothing (one context for all rows) or N. Convolutions:
+`samples` is 1 (shared) or the batch, `sizes` one size per axis.
+"""
 
 from jaxtyping import Array, Float, Float32, Shaped
 
@@ -30,5 +34,5 @@ Conditioning = Float[Array, "batch cond"]
 PerLayer = Float[Array, "batch width"]
 Modulation = tuple[PerLayer, PerLayer]
 
-# Anything may be handed to a function that says itself what it takes.
+# Any array, for functions that check their arguments themselves.
 Operand = Shaped[Array, "..."]

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from ._pyrox.scope import _label
+from ._paths import dotted
 
 __all__ = ["from_state_dict", "load_safetensors", "save_safetensors", "to_state_dict"]
 
@@ -63,7 +63,7 @@ def from_state_dict(module: M, state: Mapping[str, Any], *, prefix: str = "") ->
 
     def filled(path: Any, leaf: Any) -> Any:
         # A copy, because PyTorch trains in place.
-        return jnp.array(arrays[_name(path)], dtype=leaf.dtype) if _is_weight(leaf) else leaf
+        return jnp.array(arrays[dotted(path)], dtype=leaf.dtype) if _is_weight(leaf) else leaf
 
     result: M = jax.tree_util.tree_map_with_path(filled, module)
     return result
@@ -153,16 +153,12 @@ def _is_weight(leaf: Any) -> bool:
     return isinstance(leaf, (jax.Array, np.ndarray, jax.ShapeDtypeStruct))
 
 
-def _name(path: Iterable[Any]) -> str:
-    return ".".join(map(_label, path))
-
-
 def _weights(module: Any) -> dict[str, Any]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(module)
     weights: dict[str, Any] = {}
     for path, leaf in leaves:
-        if _is_weight(leaf) and weights.setdefault(_name(path), leaf) is not leaf:
-            raise ValueError(f"two weights of {type(module).__name__} are called {_name(path)!r}")
+        if _is_weight(leaf) and weights.setdefault(dotted(path), leaf) is not leaf:
+            raise ValueError(f"two weights of {type(module).__name__} are called {dotted(path)!r}")
     return weights
 
 

@@ -194,9 +194,9 @@ def test_site_shapes():
 def test_sizes_are_positive(case, bad, key):
     cls, bayesian_cls, *_ = CASES[case]
     for sizes in ((bad, K), (C, bad)):
-        with pytest.raises(ValueError, match=f"must be an int >= 1, got {bad}"):
+        with pytest.raises(ValueError, match=f"must be a positive integer, got {bad}"):
             cls.for_features(*sizes, key=key)
-        with pytest.raises(ValueError, match=f"must be an int >= 1, got {bad}"):
+        with pytest.raises(ValueError, match=f"must be a positive integer, got {bad}"):
             bayesian_cls.for_features(*sizes)
     with pytest.raises(ValueError, match="`prior_std` must be positive"):
         bayesian_cls.for_features(C, K, prior_std=float(bad))

@@ -77,7 +77,7 @@ def test_errors(key):
         with pytest.raises(ValueError, match="`init_scale` must be positive"):
             HyperLinear.init(3, 8, 4, key=key, init_scale=bad)
     for sizes in ((0, 8, 4), (3, 0, 4), (3, 8, 0)):
-        with pytest.raises(ValueError, match="must be an int >= 1, got 0"):
+        with pytest.raises(ValueError, match="must be a positive integer, got 0"):
             HyperLinear.init(*sizes, key=key)
     layer = HyperLinear.init(3, 8, 4, key=key)
     with pytest.raises(ValueError, match=r"`h` must be \(3,\) or \(N, 3\), got \(5, 8\)"):

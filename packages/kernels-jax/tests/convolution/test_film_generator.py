@@ -48,12 +48,12 @@ def test_bfloat16(key):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cond_dim": 0}, "`cond_dim` must be an int >= 1, got 0"),
-        ({"kernel_hidden_dim": 0}, "`kernel_hidden_dim` must be an int >= 1, got 0"),
-        ({"num_film_layers": 0}, "`num_film_layers` must be an int >= 1, got 0"),
-        ({"film_hidden_dim": 0}, "`film_hidden_dim` must be an int >= 1, got 0"),
+        ({"cond_dim": 0}, "`cond_dim` must be a positive integer, got 0"),
+        ({"kernel_hidden_dim": 0}, "`kernel_hidden_dim` must be a positive integer, got 0"),
+        ({"num_film_layers": 0}, "`num_film_layers` must be a positive integer, got 0"),
+        ({"film_hidden_dim": 0}, "`film_hidden_dim` must be a positive integer, got 0"),
         ({"init_type": "zeros"}, "`init_type` must be one of 'identity', 'small_random'; got 'zeros'"),
-        ({"init_type": "small_random", "init_std": -1.0}, "`init_std` must be finite and >= 0, got -1.0"),
+        ({"init_type": "small_random", "init_std": -1.0}, "`init_std` must be finite and non-negative, got -1.0"),
     ],
 )
 def test_errors(changes, message, key):

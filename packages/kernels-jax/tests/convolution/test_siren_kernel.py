@@ -191,17 +191,17 @@ def test_ensemble():
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"out_dim": 0}, ValueError, "`out_dim` must be an int >= 1, got 0"),
-        ({"data_dim": 0}, ValueError, "`data_dim` must be an int >= 1, got 0"),
-        ({"mlp_hidden_dim": 0}, ValueError, "`mlp_hidden_dim` must be an int >= 1, got 0"),
-        ({"embedding_dim": -1}, ValueError, "`embedding_dim` must be an int >= 1, got -1"),
-        ({"num_layers": 1}, ValueError, "`num_layers` must be an int >= 2, got 1"),
+        ({"out_dim": 0}, ValueError, "`out_dim` must be a positive integer, got 0"),
+        ({"data_dim": 0}, ValueError, "`data_dim` must be a positive integer, got 0"),
+        ({"mlp_hidden_dim": 0}, ValueError, "`mlp_hidden_dim` must be a positive integer, got 0"),
+        ({"embedding_dim": -1}, ValueError, "`embedding_dim` must be a positive integer, got -1"),
+        ({"num_layers": 1}, ValueError, "`num_layers` must be an integer of at least 2, got 1"),
         ({"omega_0": 0.0}, ValueError, "`omega_0` must be positive"),
         ({"hidden_omega_0": -1.0}, ValueError, "`hidden_omega_0` must be positive"),
-        ({"L_cache": 1}, ValueError, "`L_cache` must be an int >= 2, got 1"),
-        ({"L_cache": True}, TypeError, "`L_cache` must be an int >= 2, got True"),
+        ({"L_cache": 1}, ValueError, "`L_cache` must be an integer of at least 2, got 1"),
+        ({"L_cache": True}, TypeError, "`L_cache` must be an integer of at least 2, got True"),
         ({"L_cache": (4,)}, ValueError, "`L_cache` must be one value or 2 values"),
-        ({"L_cache": (4, 1)}, ValueError, r"`L_cache\[1\]` must be an int >= 2, got 1"),
+        ({"L_cache": (4, 1)}, ValueError, r"`L_cache\[1\]` must be an integer of at least 2, got 1"),
         (
             {"after": True, "embedding_dim": 6},
             ValueError,
@@ -238,9 +238,9 @@ def test_more_errors(key):
         make(generator=OneLayer())((3, 4), jnp.ones((1, 5)))
     with pytest.raises(ValueError, match=r"`seq_lens` must be a tuple of 2, .* got \(3,\)"):
         make()((3,))
-    with pytest.raises(ValueError, match=r"`seq_lens\[1\]` must be an int >= 1, got 0"):
+    with pytest.raises(ValueError, match=r"`seq_lens\[1\]` must be a positive integer, got 0"):
         make()((3, 0))
-    with pytest.raises(ValueError, match="`L_cache` must be an int >= 2, got 1"):
+    with pytest.raises(ValueError, match="`L_cache` must be an integer of at least 2, got 1"):
         axis_coordinates(3, 1)
     with pytest.raises(ValueError, match="`resolution` must be positive"):
         axis_coordinates(3, 4, resolution=0.0)

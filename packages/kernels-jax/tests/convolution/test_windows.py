@@ -112,9 +112,9 @@ def test_a_std_beyond_its_bounds_can_come_back(parametrization, start):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"data_dim": 0}, ValueError, "`data_dim` must be an int >= 1, got 0"),
-        ({"num_channels": 0}, ValueError, "`num_channels` must be an int >= 1, got 0"),
-        ({"grid_size": 1}, ValueError, "`grid_size` must be an int >= 2, got 1"),
+        ({"data_dim": 0}, ValueError, "`data_dim` must be a positive integer, got 0"),
+        ({"num_channels": 0}, ValueError, "`num_channels` must be a positive integer, got 0"),
+        ({"grid_size": 1}, ValueError, "`grid_size` must be an integer of at least 2, got 1"),
         ({"min_attenuation_at_step": 1.0}, ValueError, r"`min_attenuation_at_step` must be in \(0, 1\), got 1.0"),
         ({"max_attenuation_at_limit": 0.0}, ValueError, "`max_attenuation_at_limit` must be positive"),
         ({"init_extent": 0.0}, ValueError, "`init_extent` must be positive"),

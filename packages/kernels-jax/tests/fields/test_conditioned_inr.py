@@ -141,7 +141,7 @@ def test_errors(siren, key):
     )
     with pytest.raises(ValueError, match=r"`mode` must be one of 'feature', 'input'; got 'output'"):
         build(siren, mode="output")
-    with pytest.raises(ValueError, match="`cond_dim` must be an int >= 1, got 0"):
+    with pytest.raises(ValueError, match="`cond_dim` must be a positive integer, got 0"):
         build(siren, cond_dim=0)
     with pytest.raises(ValueError, match="`inner` must have `layers`"):
         build(eqx.nn.Linear(2, 3, key=key))
@@ -149,9 +149,9 @@ def test_errors(siren, key):
         build(eqx.nn.MLP(2, 3, 8, 2, key=key))
     with pytest.raises(ValueError, match="at least one layer and a readout, got 1"):
         build(eqx.nn.Sequential([eqx.nn.Linear(2, 3, key=key)]))
-    with pytest.raises(ValueError, match=r"`inner.layers\[1\]` \(Lambda\) must tell its output width"):
+    with pytest.raises(ValueError, match=r"`inner.layers\[1\]` \(Lambda\) must have an integer `out_features`"):
         build(eqx.nn.Sequential([eqx.nn.Linear(2, 8, key=key), eqx.nn.Lambda(jnp.tanh), eqx.nn.Linear(8, 1, key=key)]))
-    with pytest.raises(ValueError, match=r"`inner` .* must tell its input width"):
+    with pytest.raises(ValueError, match=r"`inner` .* must have an integer `in_features`"):
         build(eqx.nn.Lambda(jnp.tanh), mode="input")
     for no_class in ("FiLM", None, eqx.nn.Linear, FiLM.init(8, 4, key=key)):
         with pytest.raises(TypeError, match="`conditioner_cls` must be a class with `init`, such as FiLM, got"):

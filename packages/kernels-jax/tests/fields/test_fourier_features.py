@@ -57,8 +57,8 @@ def test_density_of_matern_frequencies(key):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"in_features": 0}, "`in_features` must be an int >= 1, got 0"),
-        ({"n_features": 0}, "`n_features` must be an int >= 1, got 0"),
+        ({"in_features": 0}, "`in_features` must be a positive integer, got 0"),
+        ({"n_features": 0}, "`n_features` must be a positive integer, got 0"),
         ({"lengthscale": 0.0}, "`lengthscale` must be positive"),
     ],
 )

@@ -38,7 +38,7 @@ def test_readout(phi, key):
     np.testing.assert_allclose(field(x, z[0])[0], expected[0], rtol=1e-4, atol=1e-5)
     assert jax.hessian(lambda x: field(x, z[0])[0])(x[0]).shape == (2, 2)
     assert field.feat.pyrox_scope == "field.feat"
-    with pytest.raises(ValueError, match="`out_features` must be an int >= 1, got 0"):
+    with pytest.raises(ValueError, match="`out_features` must be a positive integer, got 0"):
         ConditionedRFFNet.init(feat=phi, out_features=0, key=key)
 
 
@@ -47,9 +47,9 @@ def test_the_net_is_run_by_the_first_call_only(key):
     net = lambda z: calls.append(1) or jnp.zeros(20)  # noqa: E731
     phi = HyperFourierFeatures.init(parameter_net=net, in_features=2, n_features=6, cond_dim=4)
     assert not calls
-    with pytest.raises(ValueError, match=r"must give \(19,\), which is D \* n \+ n \+ 1 .* it gives \(20,\)"):
+    with pytest.raises(ValueError, match=r"must return \(19,\), which is D \* n \+ n \+ 1 .* it returns \(20,\)"):
         phi(jnp.ones((5, 2)), jnp.ones(4))
-    with pytest.raises(ValueError, match=r"must give \(19,\).* it gives \(20,\)"):
+    with pytest.raises(ValueError, match=r"must return \(19,\).* it returns \(20,\)"):
         phi(jnp.ones((5, 2)), jnp.ones((5, 4)))
     assert calls == [1, 1]
 
@@ -59,7 +59,7 @@ def test_errors(phi):
         **{"parameter_net": phi.parameter_net, "in_features": 2, "n_features": 6, "cond_dim": 4, **options}
     )
     for name in ("in_features", "n_features", "cond_dim"):
-        with pytest.raises(ValueError, match=f"`{name}` must be an int >= 1, got 0"):
+        with pytest.raises(ValueError, match=f"`{name}` must be a positive integer, got 0"):
             build(**{name: 0})
     with pytest.raises(TypeError):
         build(parameter_net=3)

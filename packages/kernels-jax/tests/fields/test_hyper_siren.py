@@ -93,16 +93,16 @@ def test_trains_on_a_parametric_family(key):
 
 
 def test_errors(key):
-    with pytest.raises(ValueError, match="`depth` must be an int >= 2, got 1"):
+    with pytest.raises(ValueError, match="`depth` must be an integer of at least 2, got 1"):
         build(key, depth=1)
-    with pytest.raises(ValueError, match="`cond_dim` must be an int >= 1, got 0"):
+    with pytest.raises(ValueError, match="`cond_dim` must be a positive integer, got 0"):
         build(key, cond_dim=0)
     with pytest.raises(ValueError, match="`init_scale` must be positive"):
         build(key, init_scale=0.0)
     flow = build(key, pyrox_name="flow")
     assert flow.layers[0].pyrox_scope == "flow.layers.0"
     with pytest.raises(
-        ValueError, match=r"`parameter_net` must give \(4,\), which is cond_dim \(=4\); it gives \(5,\)"
+        ValueError, match=r"`parameter_net` must return \(4,\), which is cond_dim \(=4\); it returns \(5,\)"
     ):
         flow(jnp.ones((5, 2)), jnp.ones(5))
     with pytest.raises(ValueError, match=r"`x` must be \(2,\)"):

@@ -25,7 +25,7 @@ def test_formula_and_sites(key):
 
 def test_errors():
     feat = RBFFourierFeatures.init(2, 16)
-    with pytest.raises(ValueError, match="`out_features` must be an int >= 1, got 0"):
+    with pytest.raises(ValueError, match="`out_features` must be a positive integer, got 0"):
         RandomKitchenSinks.init(feat=feat, out_features=0)
     with pytest.raises(ValueError, match="`prior_std` must be positive"):
         RandomKitchenSinks.init(feat=feat, prior_std=0.0)

@@ -82,7 +82,7 @@ def test_bayesian_network(key):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"depth": 1}, "`depth` must be an int >= 2, got 1"),
+        ({"depth": 1}, "`depth` must be an integer of at least 2, got 1"),
         ({"first_omega": 0.0}, "`first_omega` must be positive"),
         ({"hidden_omega": -1.0}, "`hidden_omega` must be positive"),
         ({"c": 0.0}, "`c` must be positive"),
@@ -98,7 +98,7 @@ def test_errors(options, message, key):
 
 def test_more_errors(key):
     for sizes, name in (((0, 16, 1), "in_features"), ((2, 0, 1), "hidden_features"), ((2, 16, 0), "out_features")):
-        with pytest.raises(ValueError, match=f"`{name}` must be an int >= 1, got 0"):
+        with pytest.raises(ValueError, match=f"`{name}` must be a positive integer, got 0"):
             SIREN.init(*sizes, depth=3, key=key)
     with pytest.raises(ValueError, match=r"`layer_type` must be one of .*; got 'middle'"):
         SirenDense.init(2, 16, key=key, layer_type="middle")

@@ -146,7 +146,7 @@ def test_clashes_are_errors():
     with pytest.raises(ValueError, match=r"both have the scope 'p.a'"):
         Pair(Slope(), Slope(pyrox_name="p.a"), pyrox_name="p")
     pair = Pair(Slope(), Slope())
-    with pytest.raises(ValueError, match=r"two modules ask for the site 'Slope.w' in one call"):
+    with pytest.raises(ValueError, match=r"two modules request the site 'Slope.w' in one call"):
         sites(lambda: pair.with_others(X, Slope(), Slope()))
     slope = Slope()
     assert list(sites(lambda: pair.with_others(X, slope, slope))) == ["Slope.w"]
@@ -286,7 +286,7 @@ def test_a_value_given_under_vmap_is_no_draw():
     assert jax.vmap(given)(X).tolist() == [1.0, 1.0, 1.0]
 
 
-COMPILED = r"'.*\.w' is asked for inside a jax.jit, jax.checkpoint or loop that began inside its handlers"
+COMPILED = r"'.*\.w' is requested inside a jax.jit, jax.checkpoint or loop that is inside its handlers"
 
 
 @pytest.mark.parametrize("how", ["jit", "checkpoint", "scan"])

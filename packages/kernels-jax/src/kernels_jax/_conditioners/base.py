@@ -1,4 +1,4 @@
-"""What all conditioners share."""
+"""The interface of all conditioners."""
 
 import abc
 from typing import Any, Self
@@ -11,10 +11,12 @@ from .._types import Context, Features, Output
 
 
 class AbstractConditioner(PyroxModule):
-    """A layer `c(h, z) -> y` that lets a context `z` change features `h`; subclass it to write your own.
+    """Base class of conditioners: a layer `c(h, z) -> y` by which a context `z` changes features `h`.
+
+    Subclasses define `num_features`, `cond_dim` and `__call__`.
 
     Attributes:
-        num_features: width C of `h` (of `y` where they differ).
+        num_features: width C of the features `h`, or of the output if that has another width.
         cond_dim: size K of the context.
 
     Shapes:
@@ -36,14 +38,14 @@ class AbstractConditioner(PyroxModule):
 
     @abc.abstractmethod
     def __call__(self, h: Features, z: Context) -> Output:
-        """`h` as the context `z` has it."""
+        """The features `h` changed by the context `z`."""
 
     @classmethod
     def for_features(cls, num_features: int, cond_dim: int, **options: Any) -> Self:
-        """One that keeps the width of its features: `init` with the arguments that a composite has."""
+        """A new conditioner whose output is as wide as its input; `options` are those of `init`."""
         return cls.init(num_features, cond_dim, **options)  # type: ignore[attr-defined]
 
 
 def check_rows(h: Any, z: Any, size: int, cond_dim: int) -> None:
-    """`h` is `(C,)` or `(N, C)`, `z` `(K,)` or `(N, K)` with the same N."""
+    """Raise unless `h` is `(size,)` or `(N, size)`, and `z` `(cond_dim,)` or `(N, cond_dim)` with the same N."""
     _check.rows_in_context(("h", "z"), h, z, (size, cond_dim))

@@ -1,4 +1,4 @@
-"""`y_n = W(z_n) x_n` for weights linear in the latent, without a weight matrix for each n."""
+"""Contraction `y_n = W(z_n) x_n` for weights that are linear in the latent, without a weight matrix for each n."""
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +11,16 @@ _ROWS_AT_ONCE = 8
 
 @jax.jit
 def contract(generator: Generators, z: Rows, x: Rows) -> Output:
-    """`y_no = sum_ik generator_oik z_nk x_ni`, in the order that the shape favours.
+    """`y_no = sum_ik generator_oik z_nk x_ni`, in the cheaper order for the shape.
 
-    Every order takes about `N * K * in * out` multiplications, so what decides is the size of the intermediate:
-    - `K < out`: z and x first (or x and the generator, where `out < in`), `N * K * min(in, out)` numbers;
-    - else: a few rows of every weight matrix at a time, `N * in` numbers each, made again for the gradient.
+    Every order takes about `N * K * in * out` multiplications, so the size of the intermediate decides:
+    - `K < out`: z and x first (or x and the generator, if `out < in`), `N * K * min(in, out)` numbers;
+    - otherwise: a few rows of every weight matrix at a time, `N * in` numbers each, recomputed for the gradient.
 
-    Compiled here too, for callers that are not: the loop below would be compiled anew by each of their calls.
+    Compiled here for callers that are not: each of their calls would compile the loop below again.
     """
     if z.shape[-1] < generator.shape[0] or not len(x):
-        # einsum takes the order with the fewest multiplications, which is the one above.
+        # einsum picks the order with the fewest multiplications, which is the one above.
         return jnp.einsum("oik,nk,ni->no", generator, z, x)
 
     @jax.checkpoint

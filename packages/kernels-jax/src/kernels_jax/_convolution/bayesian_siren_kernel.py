@@ -7,8 +7,8 @@ from typing import Self
 import equinox as eqx
 
 from .. import _check
-from .._linear import draw_array
 from .._pyrox.module import PyroxModule, pyrox_method
+from .._pyrox.priors import NormalPrior, draw_leaves, named_leaves
 from .._types import Grid, Kernel, KernelLast, Operand, Positions
 from .embedding import siren_bound
 from .siren_kernel import SIRENKernelND
@@ -70,44 +70,23 @@ class BayesianSIRENKernelND(PyroxModule):
     @pyrox_method
     def draw(self) -> SIRENKernelND:
         """The `SIRENKernelND` whose weights are the values of the sites."""
-        drawn = [
-            self._draw(*layer) for layer in zip(self._names(), self._layers(self.kernel), self._bounds(), strict=True)
-        ]
-        result: SIRENKernelND = eqx.tree_at(self._layers, self.kernel, drawn)
-        return result
-
-    def _layers(self, kernel: SIRENKernelND) -> list[eqx.nn.Linear]:
-        """The layers of `kernel` that have priors here."""
-        if self.priors == "readout":
-            return [kernel.out_linear]
-        return [kernel.positional_embedding.linear, *kernel.hidden_linears, kernel.out_linear]
-
-    def _names(self) -> list[str]:
-        if self.priors == "readout":
-            return ["out_linear"]
-        hidden = [f"hidden_linears.{i}" for i in range(len(self.kernel.hidden_linears))]
-        return ["positional_embedding.linear", *hidden, "out_linear"]
-
-    def _bounds(self) -> list[float]:
-        """Half-widths of the initial weights."""
         kernel = self.kernel
-        readout = siren_bound(kernel.mlp_hidden_dim) / math.sqrt(math.prod(kernel.L_cache_per_axis))
-        if self.priors == "readout":
-            return [readout]
-        first = siren_bound(kernel.data_dim, kernel.omega_0, is_first=True)
-        widths = [kernel.embedding_dim, *[kernel.mlp_hidden_dim] * (kernel.num_layers - 2)]
-        return [first, *map(siren_bound, widths), readout]
-
-    def _draw(self, name: str, linear: eqx.nn.Linear, bound: float) -> eqx.nn.Linear:
-        """`linear` with its weight and bias drawn from `Normal(0, prior_std * bound / sqrt(3))`."""
-        assert linear.weight is not None
-        std = self.prior_std * bound / math.sqrt(3)
-        weight = draw_array(self, f"{name}.weight", linear.weight.shape, std)
-        bias = None if linear.bias is None else draw_array(self, f"{name}.bias", linear.bias.shape, std)
-        drawn: eqx.nn.Linear = eqx.tree_at(
-            lambda layer: (layer.weight, layer.bias), linear, (weight, bias), is_leaf=lambda leaf: leaf is None
-        )
-        return drawn
+        bounds = {
+            "positional_embedding.linear": siren_bound(kernel.data_dim, kernel.omega_0, is_first=True),
+            **{
+                f"hidden_linears.{i}": siren_bound(int(layer.in_features))
+                for i, layer in enumerate(kernel.hidden_linears)
+            },
+            "out_linear": siren_bound(kernel.mlp_hidden_dim) / math.sqrt(math.prod(kernel.L_cache_per_axis)),
+        }
+        weights = named_leaves(kernel)
+        priors = [
+            NormalPrior(leaf, self.prior_std * bound / math.sqrt(3), site=leaf)
+            for layer, bound in bounds.items()
+            for leaf in (f"{layer}.weight", f"{layer}.bias")
+            if leaf in weights and (self.priors == "all" or layer == "out_linear")
+        ]
+        return draw_leaves(self, kernel, priors)
 
     @pyrox_method
     def evaluate(self, axes: Sequence[Positions], conditioning: Operand | None = None) -> Kernel:

@@ -1,4 +1,4 @@
-"""An implicit neural representation whose layers see a context."""
+"""Implicit neural representations with a context."""
 
 from inspect import signature
 from typing import Any, Self
@@ -15,17 +15,18 @@ MODES = ("feature", "input")
 
 
 class ConditionedINR(PyroxModule):
-    """A coordinate network whose features, or whose input, a context changes: one network for a family of fields.
+    """A coordinate network with conditioners on its features or on its input: one network for a family of fields.
 
-    `"feature"`: a conditioner after each layer of `inner.layers` but the readout, `h_i = c_i(layer_i(h_{i-1}), z)`.
-    `"input"`: one conditioner on the coordinates, `inner(c(x, z))`, for networks that are not a chain of `layers`.
+    `mode="feature"`: a conditioner after each layer of `inner.layers` except the readout,
+    `h_i = c_i(layer_i(h_{i-1}), z)`.
+    `mode="input"`: one conditioner on the coordinates, `inner(c(x, z))`, for networks that are not a chain of `layers`.
     Mehta et al. 2021, arXiv:2104.03960; Perez et al. 2018, arXiv:1709.07871.
 
-    Sites are those of the network and of its conditioners, `{scope}.inner...` and `{scope}.conditioners.{i}...`.
+    Sites are those of the network, `{scope}.inner...`, and of its conditioners, `{scope}.conditioners.{i}...`.
 
     Attributes:
         inner: the coordinate network.
-        conditioners: the conditioners, in the order in which they apply.
+        conditioners: the conditioners in the order of application.
 
     Example:
         >>> import jax
@@ -58,19 +59,20 @@ class ConditionedINR(PyroxModule):
         """A new network around `inner`.
 
         Args:
-            inner: the coordinate network: for `"feature"` a chain of `inner.layers`, each before the last with
-                `out_features`; for `"input"` any function of one `(in,)` row with `in_features` or `in_size`.
+            inner: the coordinate network: for `"feature"` a chain of `inner.layers`, each except the last with an
+                integer `out_features` or `out_size`; for `"input"` any function of one `(in,)` row with an integer
+                `in_features` or `in_size`.
             conditioner_cls: class of the conditioners, e.g. `FiLM`, `HyperLinear`, `BayesianAffineModulation`.
             cond_dim: size K of the context.
-            key: random key, for conditioners that have initial weights.
-            mode: `"feature"` or `"input"`.
-            pyrox_name: scope of its sites.
+            key: random key, for conditioners with initial weights.
+            mode: `"feature"` (default) or `"input"`.
+            pyrox_name: scope of the sites. Default: None, by place in the tree.
             **conditioner_kwargs: passed to `conditioner_cls.init`.
 
         Raises:
-            TypeError, ValueError: an argument of the wrong type or out of range; for `"feature"` an inner network
-                without `layers`, with fewer than two, or with one whose output width is not known; for `"input"` one
-                whose input width is not known.
+            TypeError: `conditioner_cls` is not a class with `init`, or `cond_dim` is not an integer.
+            ValueError: `mode` is unknown; `cond_dim` is not positive; for `"feature"`, `inner` has fewer than two
+                `layers` or one of unknown output width; for `"input"`, the input width of `inner` is unknown.
         """
         _check.choice("mode", mode, MODES)
         cond_dim = _check.integer("cond_dim", cond_dim)
@@ -80,14 +82,13 @@ class ConditionedINR(PyroxModule):
         if widths is None:
             if in_features is None:
                 raise ValueError(
-                    f"`inner` ({type(inner).__name__}) must tell its input width as an int `in_features` or `in_size` "
-                    "for mode='input'"
+                    f"`inner` ({type(inner).__name__}) must have an integer `in_features` or `in_size` for mode='input'"
                 )
             widths = [in_features]
         if not isinstance(conditioner_cls, type) or not hasattr(conditioner_cls, "init"):
             raise TypeError(f"`conditioner_cls` must be a class with `init`, such as FiLM, got {conditioner_cls!r}")
         build = getattr(conditioner_cls, "for_features", conditioner_cls.init)
-        # Layers that have priors have no initial weights, and take no key.
+        # Layers with priors have no initial weights and take no key.
         takes_key = "key" in signature(conditioner_cls.init).parameters
         conditioners = tuple(
             build(width, cond_dim, **({"key": conditioner_key} if takes_key else {}), **conditioner_kwargs)
@@ -97,7 +98,18 @@ class ConditionedINR(PyroxModule):
 
     @pyrox_method
     def __call__(self, x: Coordinates, z: Context) -> Output:
-        """The field at `x` `(in,)` or `(N, in)` under `z` `(K,)` or `(N, K)`; ValueError for any other shapes."""
+        """The field at coordinates `x` for the context `z`.
+
+        Args:
+            x: `(in,)` or `(N, in)`.
+            z: `(K,)`, shared by all rows, or `(N, K)`.
+
+        Returns:
+            `(out,)` or `(N, out)`.
+
+        Raises:
+            ValueError: `x` or `z` has another shape.
+        """
         _check.rows_in_context(("x", "z"), x, z, (self.in_features, self.cond_dim))
         if self.mode == "input":
             return _over_rows(self.inner, self.conditioners[0](x, z))
@@ -108,19 +120,19 @@ class ConditionedINR(PyroxModule):
 
 
 def _over_rows(layer: Any, x: Coordinates) -> Output:
-    """`layer(x)`, row by row: layers of other packages take one row, and sites are one value for all rows of a vmap."""
+    """`layer(x)` row by row: layers of other packages take one row, and a site has one value for all rows of a vmap."""
     y: Output = jax.vmap(layer)(x) if x.ndim == 2 else layer(x)
     return y
 
 
 def _size(layer: Any, end: str) -> int | None:
-    """The width that a layer tells at its `"in"` or `"out"` end."""
+    """The `"in"` or `"out"` width that a layer declares, or None."""
     sizes = (getattr(layer, f"{end}_{word}", None) for word in ("features", "size"))
     return next((size for size in sizes if isinstance(size, int)), None)
 
 
 def _widths(inner: Any) -> list[int]:
-    """Output widths of the layers before the readout."""
+    """Output widths of all layers except the readout."""
     layers = getattr(inner, "layers", None)
     if isinstance(inner, eqx.nn.MLP):
         raise ValueError("`inner` is an eqx.nn.MLP, whose `layers` lack their activations: use mode='input'")
@@ -133,8 +145,7 @@ def _widths(inner: Any) -> list[int]:
         width = _size(layer, "out")
         if width is None:
             raise ValueError(
-                f"`inner.layers[{index}]` ({type(layer).__name__}) must tell its output width as an int `out_features` "
-                "or `out_size`"
+                f"`inner.layers[{index}]` ({type(layer).__name__}) must have an integer `out_features` or `out_size`"
             )
         widths.append(width)
     return widths

@@ -1,4 +1,4 @@
-"""A linear readout on Fourier features that depend on a context."""
+"""Linear readout of Fourier features that depend on a context."""
 
 from typing import Self
 
@@ -12,7 +12,7 @@ from .hyper_fourier import HyperFourierFeatures
 
 
 class ConditionedRFFNet(PyroxModule):
-    """A field that is linear in Fourier features whose spectrum the context sets: `y = Linear(phi(x; z))`.
+    """A linear readout of Fourier features whose spectrum depends on the context: `y = Linear(phi(x; z))`.
 
     The mean of a Gaussian process with the kernel `phi . phi`, whose spectrum varies over a family of fields.
 
@@ -40,13 +40,14 @@ class ConditionedRFFNet(PyroxModule):
         """A new field.
 
         Args:
-            feat: the features, or anything of coordinates and context with their `out_features`.
+            feat: the features, or any module of coordinates and context with an integer `out_features`.
             out_features: number of values of the field.
             key: random key for the readout.
-            pyrox_name: scope of its sites.
+            pyrox_name: scope of the sites. Default: None, by place in the tree.
 
         Raises:
-            TypeError, ValueError: `out_features` that is no int >= 1; features that do not tell their width.
+            TypeError: `feat` has no integer `out_features`, or `out_features` is not an integer.
+            ValueError: `out_features` is not positive.
         """
         sizes = _check.width("feat", feat), _check.integer("out_features", out_features)
         readout = eqx.nn.Linear(*sizes, key=key)
@@ -54,5 +55,16 @@ class ConditionedRFFNet(PyroxModule):
 
     @pyrox_method
     def __call__(self, x: Coordinates, z: Context) -> Output:
-        """The field at `x` `(D,)` or `(N, D)` under `z` `(K,)` or `(N, K)`; ValueError for any other shapes."""
+        """The field at coordinates `x` for the context `z`.
+
+        Args:
+            x: `(D,)` or `(N, D)`.
+            z: `(K,)`, shared by all rows, or `(N, K)`.
+
+        Returns:
+            `(out,)` or `(N, out)`.
+
+        Raises:
+            ValueError: `x` or `z` has another shape.
+        """
         return _linear.apply(self.readout, self.feat(x, z))

@@ -1,4 +1,4 @@
-"""Random Fourier features of stationary kernels, with their frequencies and lengthscale as sites."""
+"""Random Fourier features of stationary kernels; frequencies and lengthscale are sites."""
 
 import abc
 import math
@@ -24,8 +24,8 @@ def fourier_features(projections: Output) -> Features:
 class FourierFeatures(PyroxModule):
     """`phi(x) = sqrt(1/n) [cos(x W / l), sin(x W / l)]`, so that `phi(x) . phi(x')` estimates a stationary kernel.
 
-    The frequencies `W (D, n)` have the spectral density of the kernel as prior. Sites: `{scope}.W` and
-    `{scope}.lengthscale`, the latter with the prior `LogNormal(log(lengthscale), 1)`.
+    The prior of the frequencies `W (D, n)` is the spectral density of the kernel. Sites: `{scope}.W` and
+    `{scope}.lengthscale`, with the prior `LogNormal(log(lengthscale), 1)`.
     Rahimi and Recht 2007, Random Features for Large-Scale Kernel Machines, theorem 1 and figure 1.
     """
 
@@ -42,11 +42,12 @@ class FourierFeatures(PyroxModule):
         Args:
             in_features: number D of coordinates.
             n_features: number n of frequencies.
-            lengthscale: median of the lengthscale under the prior, > 0.
-            pyrox_name: scope of its sites.
+            lengthscale: prior median of the lengthscale. Default: 1.
+            pyrox_name: scope of the sites. Default: None, by place in the tree.
 
         Raises:
-            TypeError, ValueError: an argument of the wrong type or out of range.
+            TypeError: a size is not an integer, or `lengthscale` is not a number.
+            ValueError: a size or `lengthscale` is not positive.
         """
         in_features, n_features = _check.integer("in_features", in_features), _check.integer("n_features", n_features)
         return cls(in_features, n_features, _check.positive("lengthscale", lengthscale), pyrox_name=pyrox_name)
@@ -58,11 +59,21 @@ class FourierFeatures(PyroxModule):
 
     @abc.abstractmethod
     def frequencies(self) -> dist.Distribution:
-        """Prior of the frequencies `W (D, n)` for lengthscale 1."""
+        """Prior of the frequencies `W (D, n)` at lengthscale 1."""
 
     @pyrox_method
     def __call__(self, x: Coordinates) -> Features:
-        """Features `(2n,)` or `(N, 2n)` of `x` `(D,)` or `(N, D)`; ValueError for any other shape."""
+        """The features at coordinates `x`.
+
+        Args:
+            x: `(D,)` or `(N, D)`.
+
+        Returns:
+            `(2n,)` or `(N, 2n)`.
+
+        Raises:
+            ValueError: `x` has another shape.
+        """
         _check.rows("x", x, self.in_features)
         frequencies = self.pyrox_sample("W", self.frequencies())
         lengthscale = self.pyrox_sample("lengthscale", dist.LogNormal(math.log(self.lengthscale), 1.0))
@@ -72,8 +83,8 @@ class FourierFeatures(PyroxModule):
 class RBFFourierFeatures(FourierFeatures):
     """Features of the squared exponential kernel `exp(-|r|^2 / (2 l^2))`: frequencies `Normal(0, 1)`.
 
-    Shapes, sites and source: those of random Fourier features, `phi(x) = sqrt(1/n) [cos(x W / l), sin(x W / l)]` of
-    width 2n with the sites `{scope}.W` `(D, n)` and `{scope}.lengthscale`; Rahimi and Recht 2007.
+    `phi(x) = sqrt(1/n) [cos(x W / l), sin(x W / l)]` of width 2n, with the sites `{scope}.W` `(D, n)` and
+    `{scope}.lengthscale` `()`. Rahimi and Recht 2007.
 
     Example:
         >>> import jax.numpy as jnp
@@ -131,7 +142,7 @@ class MaternFourierFeatures(FourierFeatures):
         lengthscale: float = 1.0,
         pyrox_name: str | None = None,
     ) -> Self:
-        """As for the other kernels, with the smoothness `nu` > 0."""
+        """As for the other kernels, with the positive smoothness `nu`. Default: 3/2."""
         in_features, n_features = _check.integer("in_features", in_features), _check.integer("n_features", n_features)
         lengthscale, nu = _check.positive("lengthscale", lengthscale), _check.positive("nu", nu)
         return cls(in_features, n_features, lengthscale, nu, pyrox_name=pyrox_name)
@@ -142,7 +153,7 @@ class MaternFourierFeatures(FourierFeatures):
 
 
 class _Transpose(transforms.Transform):  # type: ignore[misc]
-    """From one frequency per row to one per column, the shape of W."""
+    """Transposition of a sample: MultivariateStudentT has one frequency per row, W one per column."""
 
     domain = constraints.independent(constraints.real, 2)
     codomain = constraints.independent(constraints.real, 2)

@@ -1,4 +1,4 @@
-"""Fourier features whose frequencies a network makes of a context."""
+"""Fourier features whose frequencies are generated from a context."""
 
 from collections.abc import Callable
 from typing import Self
@@ -19,11 +19,11 @@ class HyperFourierFeatures(PyroxModule):
     """Fourier features whose spectrum depends on the context: `phi = sqrt(1/n) [cos(x W / l + b), sin(x W / l + b)]`.
 
     `parameter_net(z)`, of size `D * n + n + 1`, holds the frequencies `W (D, n)` row by row, the phases `b (n,)` and
-    `log l`. `phi(x; z) . phi(x'; z)` is a stationary kernel for each context: a nonstationary one once z varies with
+    `log l`. `phi(x; z) . phi(x'; z)` is a stationary kernel for each context, and a nonstationary one if z varies with
     x. After Rahimi and Recht 2007 and Ha et al. 2017, arXiv:1609.09106.
 
     Attributes:
-        parameter_net: from one context `(K,)` to `(D * n + n + 1,)`.
+        parameter_net: maps one context `(K,)` to `(D * n + n + 1,)`.
 
     Example:
         >>> import equinox as eqx, jax
@@ -48,17 +48,18 @@ class HyperFourierFeatures(PyroxModule):
         cond_dim: int,
         pyrox_name: str | None = None,
     ) -> Self:
-        """New features; the network is not run before the first call.
+        """New features; the network is first run by the first call.
 
         Args:
             parameter_net: a function from one context `(cond_dim,)` to `(D * n + n + 1,)`.
             in_features: number D of coordinates.
             n_features: number n of frequencies.
             cond_dim: size K of the context.
-            pyrox_name: scope of its sites.
+            pyrox_name: scope of the sites. Default: None, by place in the tree.
 
         Raises:
-            TypeError, ValueError: a size that is no int >= 1; a network that cannot be called.
+            TypeError: a size is not an integer, or `parameter_net` is not callable.
+            ValueError: a size is not positive.
         """
         _check.function("parameter_net", parameter_net)
         in_features, n_features = _check.integer("in_features", in_features), _check.integer("n_features", n_features)
@@ -71,10 +72,17 @@ class HyperFourierFeatures(PyroxModule):
 
     @pyrox_method
     def __call__(self, x: Coordinates, z: Context) -> Features:
-        """Features `(2n,)` or `(N, 2n)` of `x` `(D,)` or `(N, D)` under `z` `(K,)` or `(N, K)`.
+        """The features at coordinates `x` for the context `z`.
+
+        Args:
+            x: `(D,)` or `(N, D)`.
+            z: `(K,)`, shared by all rows, or `(N, K)`.
+
+        Returns:
+            `(2n,)` or `(N, 2n)`.
 
         Raises:
-            ValueError: any other shapes; a network that gives another size than it must (both are told).
+            ValueError: `x` or `z` has another shape, or `parameter_net` returns another size than `D * n + n + 1`.
         """
         _check.rows_in_context(("x", "z"), x, z, (self.in_features, self.cond_dim))
         size = self.in_features * self.n_features

@@ -1,4 +1,4 @@
-"""A SIREN whose weights another network generates."""
+"""SIRENs with generated weights."""
 
 import math
 from collections.abc import Callable
@@ -14,37 +14,38 @@ from .._conditioners.hyper_linear import HyperLinear
 from .._pyrox.module import PyroxModule, pyrox_method
 from .._types import Coordinates, Generator, Latent, Output
 from .parameter_net import run_parameter_net
-from .siren_init import half_widths, plan
+from .siren_init import half_widths, layer_arguments
 
 
 class HyperSIREN(PyroxModule):
-    """A SIREN of `x` whose weights are linear in a latent that a network makes of parameters mu.
+    """A SIREN of `x` whose weights are linear in a latent that a network computes from parameters mu.
 
     `z = parameter_net(mu)`, `h <- sin(omega * (W_i(z) h + b_i(z)))`, and a linear readout, each `(W_i, b_i)` from its
     own `HyperLinear`. At `init_scale=1` and for `z ~ N(0, I)` the generated weights of a layer have the standard
-    deviation of that layer's initial weights in a `SIREN`, so that activations keep their scale with depth. Pan,
+    deviation of that layer's initial weights in a `SIREN`, which preserves the scale of activations with depth. Pan,
     Brunton, Kutz 2023 (Neural Implicit Flow), JMLR 24(41), section 2.2; Sitzmann et al. 2020, arXiv:2006.09661.
 
     Attributes:
-        parameter_net: from one mu to `(cond_dim,)`.
+        parameter_net: maps one mu to `(cond_dim,)`.
         layers: one `HyperLinear` per layer, the readout last.
 
     Args:
         in_features: number of coordinates.
         hidden_features: width of the sine layers.
         out_features: number of values of the field.
-        depth: number of layers, the readout included, >= 2.
+        depth: number of layers including the readout, at least 2.
         cond_dim: size K of the latent.
         parameter_net: a function from one mu to a latent `(cond_dim,)`.
         key: random key for the generators.
-        first_omega: frequency scale of the first layer, > 0.
-        hidden_omega: frequency scale of the others, > 0.
-        c: constant of the initial weights, > 0.
-        init_scale: standard deviation of the generated weights relative to a SIREN's, > 0.
-        pyrox_name: scope of its sites.
+        first_omega: positive frequency scale of the first layer. Default: 30.
+        hidden_omega: positive frequency scale of the other layers. Default: 30.
+        c: positive constant of the initial weights, see `SirenDense`. Default: 6.
+        init_scale: standard deviation of the generated weights relative to a SIREN's. Default: 0.1, a smoother start.
+        pyrox_name: scope of the sites. Default: None, by place in the tree.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range.
+        TypeError: a size is not an integer, a scale not a number, or `parameter_net` not callable.
+        ValueError: a size or scale is not positive, or `depth` is below 2.
 
     Example:
         >>> import equinox as eqx, jax
@@ -79,7 +80,7 @@ class HyperSIREN(PyroxModule):
         cond_dim, c = _check.integer("cond_dim", cond_dim), _check.positive("c", c)
         init_scale = _check.positive("init_scale", init_scale)
         _check.function("parameter_net", parameter_net)
-        layers = plan(
+        layers = layer_arguments(
             in_features, hidden_features, out_features, depth=depth, first_omega=first_omega, hidden_omega=hidden_omega
         )
         self.parameter_net = parameter_net
@@ -95,7 +96,7 @@ class HyperSIREN(PyroxModule):
 
     @classmethod
     def init(cls, *sizes: int, **options: Any) -> Self:
-        """The constructor, under the name that the other classes have for it."""
+        """The constructor, under the name that the other classes use."""
         return cls(*sizes, **options)
 
     @property
@@ -110,10 +111,17 @@ class HyperSIREN(PyroxModule):
 
     @pyrox_method
     def __call__(self, x: Coordinates, mu: Latent) -> Output:
-        """The field at `x` `(in,)` or `(N, in)` for `mu` `(P,)`, shared by all rows, or `(N, P)`.
+        """The field at coordinates `x` for the parameters `mu`.
+
+        Args:
+            x: `(in,)` or `(N, in)`.
+            mu: `(P,)`, shared by all rows, or `(N, P)`.
+
+        Returns:
+            `(out,)` or `(N, out)`.
 
         Raises:
-            ValueError: any other shapes; a latent of another size than `cond_dim`.
+            ValueError: `x` or `mu` has another shape, or `parameter_net` returns another size than `cond_dim`.
         """
         _check.rows_in_context(("x", "mu"), x, mu, (self.in_features, None))
         z = run_parameter_net(self.parameter_net, mu, self.cond_dim, f"cond_dim (={self.cond_dim})")
@@ -126,12 +134,12 @@ class HyperSIREN(PyroxModule):
 def _calibrated(
     target_in: int, target_out: int, cond_dim: int, bounds: tuple[float, float], init_scale: float, key: PRNGKeyArray
 ) -> HyperLinear:
-    """A HyperLinear whose W(z) and b(z) are, for z ~ N(0, I), as spread as `U(+-bound)` times `init_scale`."""
+    """A HyperLinear whose W(z) and b(z) have, for z ~ N(0, I), `init_scale` times the std of `U(-bound, bound)`."""
     layer = HyperLinear.init(target_in, target_out, cond_dim, key=key)
     size = target_out * target_in
 
     def spread(rows: Generator, bound: float) -> Generator:
-        # Var over z of row j of the generator is |row_j|^2: set its mean over rows exactly, not just in expectation.
+        # The variance over z of generated weight j is |row_j|^2: set its mean over rows exactly, not in expectation.
         return rows * (init_scale * bound / math.sqrt(3)) / jnp.sqrt((rows**2).sum(1).mean())
 
     def calibrate(weight: Generator) -> Generator:

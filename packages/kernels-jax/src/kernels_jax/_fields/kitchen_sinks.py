@@ -4,14 +4,15 @@ from typing import Self
 
 import equinox as eqx
 
-from .. import _check, _linear
+from .. import _check
 from .._pyrox.module import PyroxModule, pyrox_method
+from .._pyrox.priors import draw_normal
 from .._types import Coordinates, Features, Output
 from .fourier_features import FourierFeatures
 
 
 class RandomKitchenSinks(PyroxModule):
-    """A linear head with Normal priors on random Fourier features, `y = phi(x) W + b`: an approximate Gaussian process.
+    """An approximate Gaussian process: random Fourier features with a linear readout under priors, `y = phi(x) W + b`.
 
     Sites: `{scope}.W` `(2n, out)`, `{scope}.b` `(out,)`, both `Normal(0, prior_std)`, and those of the features under
     `{scope}.feat`. Rahimi and Recht 2008, Weighted Sums of Random Kitchen Sinks, algorithm 1.
@@ -39,13 +40,14 @@ class RandomKitchenSinks(PyroxModule):
         """A new field.
 
         Args:
-            feat: the features, or anything of coordinates with their `out_features`.
-            out_features: number of values of the field.
-            prior_std: standard deviation of weights and bias under the prior, > 0.
-            pyrox_name: scope of its sites.
+            feat: the features, or any module of coordinates with an integer `out_features`.
+            out_features: number of values of the field. Default: 1.
+            prior_std: prior standard deviation of every weight and bias. Default: 1.
+            pyrox_name: scope of the sites. Default: None, by place in the tree.
 
         Raises:
-            TypeError, ValueError: an argument of the wrong type or out of range.
+            TypeError: `feat` has no integer `out_features`, `out_features` is not an integer, `prior_std` not a number.
+            ValueError: `out_features` or `prior_std` is not positive.
         """
         _check.width("feat", feat)
         out_features, prior_std = _check.integer("out_features", out_features), _check.positive("prior_std", prior_std)
@@ -53,8 +55,18 @@ class RandomKitchenSinks(PyroxModule):
 
     @pyrox_method
     def __call__(self, x: Coordinates) -> Output:
-        """The field at `x` `(D,)` or `(N, D)`; ValueError for any other shape."""
-        sizes = self.feat.out_features, self.out_features
-        weight, bias = _linear.draw(self, ("W", "b"), sizes, (self.prior_std, self.prior_std))
+        """The field at coordinates `x`.
+
+        Args:
+            x: `(D,)` or `(N, D)`.
+
+        Returns:
+            `(out,)` or `(N, out)`.
+
+        Raises:
+            ValueError: `x` has another shape.
+        """
+        weight = draw_normal(self, "W", (self.feat.out_features, self.out_features), self.prior_std)
+        bias = draw_normal(self, "b", (self.out_features,), self.prior_std)
         features: Features = self.feat(x)
         return features @ weight + bias

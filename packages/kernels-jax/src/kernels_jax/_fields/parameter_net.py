@@ -1,4 +1,4 @@
-"""Networks that users bring to make parameters of a context."""
+"""User-supplied networks that map a context to parameters."""
 
 from collections.abc import Callable
 
@@ -10,15 +10,16 @@ from .._types import Latent, Output
 
 
 def run_parameter_net(net: Callable[..., Array], z: Latent, size: int, meaning: str) -> Output:
-    """`net(z)` for one context `z (K,)`, or for each of the rows of `z (N, K)`; run once.
+    """`net(z)` for one context `z (K,)`, or for each row of `z (N, K)`; the network is traced once.
 
     Raises:
-        ValueError: an output that is not `(size,)`, which is what `meaning` asks.
+        ValueError: the output for one context is not `(size,)`; `meaning` explains that size in the message.
     """
     out = jax.vmap(net)(z) if z.ndim == 2 else net(z)
     shape = jnp.shape(out)[z.ndim - 1 :]
     if shape != (size,):
         raise ValueError(
-            f"`parameter_net` must give ({size},), which is {meaning}; it gives {shape} for a context {z.shape[-1:]}"
+            f"`parameter_net` must return ({size},), which is {meaning}; it returns {shape} for a context "
+            f"{z.shape[-1:]}"
         )
     return out

@@ -1,5 +1,6 @@
-"""Sinusoidal representation networks."""
+"""Sinusoidal representation networks (SIREN), without and with priors."""
 
+import math
 from typing import Self
 
 import equinox as eqx
@@ -8,20 +9,21 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from .. import _check
-from .._pyrox.module import PyroxModule
+from .._pyrox.module import PyroxModule, pyrox_method
+from .._pyrox.priors import NormalPrior, draw_leaves, without_weights
 from .._types import Coordinates, Matrix, Output, Vector
-from .siren_init import LAYER_TYPES, half_widths, plan
+from .siren_init import LAYER_TYPES, half_widths, layer_arguments
 
 
 class SirenDense(PyroxModule):
-    """A sine layer, `y = sin(omega * (x W + b))`; of type `"last"` without the sine, `y = x W + b`.
+    """A sine layer, `y = sin(omega * (x W + b))`; `layer_type="last"` omits the sine, `y = x W + b`.
 
     Sitzmann et al. 2020 (SIREN), arXiv:2006.09661, sections 3.1 and 3.2.
 
     Attributes:
-        W: weight `(in, out)`, at first `U(+-a)` with `a = 1/in` (first), `sqrt(c/in)/omega` (hidden), `sqrt(c/in)`
-            (last).
-        b: bias `(out,)`, at first `U(+-1/sqrt(in))`.
+        W: weight `(in, out)`, initially `U(-a, a)` with `a = 1/in` (first), `sqrt(c/in)/omega` (hidden) or
+            `sqrt(c/in)` (last).
+        b: bias `(out,)`, initially `U(-a, a)` with `a = 1/sqrt(in)`.
 
     Example:
         >>> import jax
@@ -53,13 +55,15 @@ class SirenDense(PyroxModule):
             in_features: width of the input.
             out_features: width of the output.
             key: random key for the weights.
-            omega: frequency scale, > 0.
-            layer_type: `"first"`, `"hidden"` or `"last"`.
-            c: constant in the half-width of the weight, > 0; 6 keeps the scale of activations with depth.
-            pyrox_name: scope of its sites.
+            omega: positive frequency scale. Default: 30.
+            layer_type: `"first"`, `"hidden"` (default) or `"last"`.
+            c: positive constant in the half-width of the weight. Default: 6, which preserves the scale of activations
+                with depth.
+            pyrox_name: scope of the sites. Default: None, by place in the tree.
 
         Raises:
-            TypeError, ValueError: an argument of the wrong type or out of range.
+            TypeError: a size is not an integer, `omega` or `c` not a number.
+            ValueError: a size, `omega` or `c` is not positive, or `layer_type` is unknown.
         """
         shape = _check.integer("in_features", in_features), _check.integer("out_features", out_features)
         omega, c = _check.positive("omega", omega), _check.positive("c", c)
@@ -81,14 +85,24 @@ class SirenDense(PyroxModule):
         return self.W.shape[1]
 
     def __call__(self, x: Coordinates) -> Output:
-        """`x` `(in,)` or `(N, in)`; ValueError for any other shape."""
+        """`sin(omega * (x W + b))`, or `x W + b` for the layer type `"last"`.
+
+        Args:
+            x: `(in,)` or `(N, in)`.
+
+        Returns:
+            `(out,)` or `(N, out)`.
+
+        Raises:
+            ValueError: `x` has another shape.
+        """
         _check.rows("x", x, self.in_features)
         y = x @ self.W + self.b
         return y if self.layer_type == "last" else jnp.sin(self.omega * y)
 
 
 class SIREN(PyroxModule):
-    """A multilayer perceptron of coordinates with sines as activations.
+    """A multilayer perceptron of coordinates with sine activations.
 
     `depth - 1` sine layers and a linear readout. Sitzmann et al. 2020, arXiv:2006.09661.
 
@@ -124,17 +138,18 @@ class SIREN(PyroxModule):
             in_features: number of coordinates.
             hidden_features: width of the sine layers.
             out_features: number of values of the field.
-            depth: number of layers, the readout included, >= 2.
+            depth: number of layers including the readout, at least 2.
             key: random key for the weights.
-            first_omega: frequency scale of the first layer, > 0.
-            hidden_omega: frequency scale of the others, > 0.
-            c: constant of the initial weights, > 0.
-            pyrox_name: scope of its sites.
+            first_omega: positive frequency scale of the first layer. Default: 30.
+            hidden_omega: positive frequency scale of the other layers. Default: 30.
+            c: positive constant of the initial weights, see `SirenDense`. Default: 6.
+            pyrox_name: scope of the sites. Default: None, by place in the tree.
 
         Raises:
-            TypeError, ValueError: an argument of the wrong type or out of range.
+            TypeError: a size is not an integer, a frequency scale or `c` not a number.
+            ValueError: a size, frequency scale or `c` is not positive, or `depth` is below 2.
         """
-        layers = plan(
+        layers = layer_arguments(
             in_features, hidden_features, out_features, depth=depth, first_omega=first_omega, hidden_omega=hidden_omega
         )
         return cls(
@@ -158,7 +173,132 @@ class SIREN(PyroxModule):
         return self.layers[-1].out_features
 
     def __call__(self, x: Coordinates) -> Output:
-        """`x` `(in,)` or `(N, in)`; ValueError for any other shape."""
+        """The field at the coordinates `x`.
+
+        Args:
+            x: `(in,)` or `(N, in)`.
+
+        Returns:
+            `(out,)` or `(N, out)`.
+
+        Raises:
+            ValueError: `x` has another shape.
+        """
         for layer in self.layers:
             x = layer(x)
         return x
+
+
+class BayesianSirenDense(PyroxModule):
+    """`SirenDense` with Normal priors whose standard deviation is `prior_std` times that of its initial weights.
+
+    Sites: `{scope}.W` `(in, out)`, `{scope}.b` `(out,)`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from numpyro import handlers
+        >>> layer = BayesianSirenDense(2, 16, layer_type="first", pyrox_name="sine")
+        >>> sorted(handlers.trace(handlers.seed(layer, 0)).get_trace(jnp.ones((10, 2))))
+        ['sine.W', 'sine.b']
+    """
+
+    in_features: int = eqx.field(static=True)
+    out_features: int = eqx.field(static=True)
+    omega: float = eqx.field(static=True, default=30.0)
+    layer_type: str = eqx.field(static=True, default="hidden")
+    c: float = eqx.field(static=True, default=6.0)
+    prior_std: float = eqx.field(static=True, default=1.0)
+
+    @pyrox_method
+    def draw(self) -> SirenDense:
+        """The `SirenDense` whose weights are the values of the sites."""
+        w_bound, b_bound = half_widths(self.layer_type, self.in_features, self.omega, self.c)
+        # The standard deviation of U(-a, a) is a / sqrt(3).
+        w_std, b_std = self.prior_std * w_bound / math.sqrt(3), self.prior_std * b_bound / math.sqrt(3)
+        layer = without_weights(
+            SirenDense.init, self.in_features, self.out_features, omega=self.omega, layer_type=self.layer_type
+        )
+        return draw_leaves(self, layer, [NormalPrior("W", w_std, "W"), NormalPrior("b", b_std, "b")])
+
+    @pyrox_method
+    def __call__(self, x: Coordinates) -> Output:
+        """As `SirenDense`, with weights drawn or substituted for the call."""
+        return self.draw()(x)
+
+
+class BayesianSIREN(PyroxModule):
+    """`SIREN` with Normal priors of the scale of its initial weights: prior samples resemble untrained SIRENs.
+
+    The standard deviation is `prior_std * a / sqrt(3)` for the weights, where a is the half-width of the layer's
+    initial weights, and `prior_std / sqrt(3 * in)` for the biases. Sites: `{scope}.layers.{i}.W`,
+    `{scope}.layers.{i}.b`.
+
+    Attributes:
+        layers: one layer with priors for each layer of the `SIREN`, the readout last.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from numpyro import handlers
+        >>> field = BayesianSIREN.init(2, 16, 1, depth=2, pyrox_name="field")
+        >>> list(handlers.trace(handlers.seed(field, 0)).get_trace(jnp.ones((10, 2))))
+        ['field.layers.0.W', 'field.layers.0.b', 'field.layers.1.W', 'field.layers.1.b']
+    """
+
+    layers: tuple[BayesianSirenDense, ...]
+
+    @classmethod
+    def init(
+        cls,
+        in_features: int,
+        hidden_features: int,
+        out_features: int,
+        *,
+        depth: int,
+        first_omega: float = 30.0,
+        hidden_omega: float = 30.0,
+        c: float = 6.0,
+        prior_std: float = 1.0,
+        pyrox_name: str | None = None,
+    ) -> Self:
+        """A new network.
+
+        Args:
+            in_features: number of coordinates.
+            hidden_features: width of the sine layers.
+            out_features: number of values of the field.
+            depth: number of layers including the readout, at least 2.
+            first_omega: positive frequency scale of the first layer. Default: 30.
+            hidden_omega: positive frequency scale of the other layers. Default: 30.
+            c: positive constant of the initial weights, see `SirenDense`. Default: 6.
+            prior_std: positive factor on the standard deviation of the initial weights. Default: 1.
+            pyrox_name: scope of the sites. Default: None, by place in the tree.
+
+        Raises:
+            TypeError: a size is not an integer, a frequency scale, `c` or `prior_std` not a number.
+            ValueError: a size, frequency scale, `c` or `prior_std` is not positive, or `depth` is below 2.
+        """
+        c, prior_std = _check.positive("c", c), _check.positive("prior_std", prior_std)
+        layers = layer_arguments(
+            in_features, hidden_features, out_features, depth=depth, first_omega=first_omega, hidden_omega=hidden_omega
+        )
+        return cls(tuple(BayesianSirenDense(*layer, c, prior_std) for layer in layers), pyrox_name=pyrox_name)
+
+    @property
+    def in_features(self) -> int:
+        """Number of coordinates."""
+        return self.layers[0].in_features
+
+    @property
+    def out_features(self) -> int:
+        """Number of values of the field."""
+        return self.layers[-1].out_features
+
+    @pyrox_method
+    def draw(self) -> SIREN:
+        """The `SIREN` whose weights are the values of the sites."""
+        return SIREN(tuple(layer.draw() for layer in self.layers))
+
+    @pyrox_method
+    def __call__(self, x: Coordinates) -> Output:
+        """As `SIREN`, with weights drawn or substituted for the call."""
+        return self.draw()(x)

@@ -1,4 +1,4 @@
-"""The initial scale of SIREN layers, which is also the scale of their priors and of generated weights."""
+"""Initial scale of SIREN layers, also the scale of their priors and of generated weights."""
 
 import math
 
@@ -8,7 +8,7 @@ LAYER_TYPES = ("first", "hidden", "last")
 
 
 def half_widths(layer_type: str, in_features: int, omega: float, c: float) -> tuple[float, float]:
-    """Bounds of the uniform distributions of weight and bias.
+    """Half-widths of the uniform initial distributions of weight and bias.
 
     Weight: `1/in` in the first layer, `sqrt(c/in)/omega` in hidden ones, `sqrt(c/in)` in the last; bias: `1/sqrt(in)`.
     Sitzmann et al. 2020, arXiv:2006.09661, section 3.2 and supplement 1.5, where c = 6.
@@ -21,10 +21,10 @@ def half_widths(layer_type: str, in_features: int, omega: float, c: float) -> tu
     return weight, 1 / math.sqrt(in_features)
 
 
-def plan(
+def layer_arguments(
     in_features: int, hidden_features: int, out_features: int, *, depth: int, first_omega: float, hidden_omega: float
 ) -> list[tuple[int, int, float, str]]:
-    """`(in, out, omega, layer_type)` of each layer of a SIREN; `depth` counts the readout."""
+    """Checked `(in, out, omega, layer_type)` of each layer of a SIREN; `depth` includes the readout."""
     first, last = _check.integer("in_features", in_features), _check.integer("out_features", out_features)
     width, depth = _check.integer("hidden_features", hidden_features), _check.integer("depth", depth, 2)
     first_omega, omega = _check.positive("first_omega", first_omega), _check.positive("hidden_omega", hidden_omega)

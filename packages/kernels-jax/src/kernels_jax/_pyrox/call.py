@@ -1,4 +1,4 @@
-"""One call of a Pyrox method, as a NumPyro handler: sites register once, and only where they mean what they say."""
+"""One call of a Pyrox method, as a NumPyro handler that registers each site once and guards its use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 from numpyro.primitives import Messenger
 
+from .. import _compat
 from .guards import check_handlers, check_noise
 
 _CURRENT: ContextVar["Call | None"] = ContextVar("kernels_jax_call", default=None)
 
 
 class Call(Messenger):  # type: ignore[misc]
-    """Answers a site that was asked for before with the value it has, before any handler outside the call sees it.
+    """Returns the first value of a site for every later request in the call; handlers outside the call see it once.
 
-    As a handler it sits outside those entered during the call, so it knows sites by the names those (`scope`) give
-    them.
+    This handler is outside those entered during the call, so it sees the names that they (`handlers.scope`) give.
     """
 
     def __init__(self) -> None:
@@ -26,11 +26,11 @@ class Call(Messenger):  # type: ignore[misc]
         self.owner: Any = None
         self.sites: dict[str, tuple[Any, Any]] = {}
         self._known = False
-        self._undrawn: Any = None
+        self._intermediates: Any = None
 
     @contextmanager
-    def asked_by(self, owner: Any) -> Iterator[None]:
-        """Sites asked for within are `owner`'s; the others are plain NumPyro's, which keeps its own rules."""
+    def requested_by(self, owner: Any) -> Iterator[None]:
+        """Sites requested in this context belong to `owner`; all others are plain NumPyro sites."""
         self.owner = owner
         try:
             yield
@@ -42,13 +42,13 @@ class Call(Messenger):  # type: ignore[misc]
             return
         check_handlers(msg["name"])
         self._known = msg["name"] in self.sites
-        self._undrawn = msg.get("intermediates")
+        self._intermediates = _compat.intermediates(msg)
         if self._known:
             owner, msg["value"] = self.sites[msg["name"]]
             msg["stop"] = True
             if owner.pyrox_scope != self.owner.pyrox_scope or not (owner is self.owner or self.owner.has_place):
                 raise ValueError(
-                    f"two modules ask for the site {msg['name']!r} in one call: give each its own `pyrox_name`, or "
+                    f"two modules request the site {msg['name']!r} in one call: give each its own `pyrox_name`, or "
                     "hold both in one PyroxModule, which names them by place"
                 )
 
@@ -56,12 +56,16 @@ class Call(Messenger):  # type: ignore[misc]
         if self.owner is None or "name" not in msg or self._known:
             return
         self.sites[msg["name"]] = self.owner, msg["value"]
-        # NumPyro replaces the list of intermediates exactly when it draws; the key alone may be there for nothing.
-        if msg["type"] == "sample" and msg["intermediates"] is not self._undrawn:
+        drawn = _compat.intermediates(msg) is not self._intermediates
+        if msg["type"] == "sample" and drawn:
             check_noise(msg["name"], msg["kwargs"]["rng_key"], msg["fn"])
 
     def check_escapes(self, method: str) -> None:
-        """Raise if a site lives in a transformation that began and ended within the call."""
+        """Raise if the value of a site belongs to a transformation that began and ended during the call.
+
+        Raises:
+            ValueError: such a site; `method` names the call in the message.
+        """
         for name, (_, value) in self.sites.items():
             if not isinstance(value, jax.core.Tracer):
                 continue
@@ -69,15 +73,15 @@ class Call(Messenger):  # type: ignore[misc]
                 jnp.copy(value)
             except jax.errors.UnexpectedTracerError:
                 raise ValueError(
-                    f"the site {name!r} was registered inside a transformation that began within {method}, so it has "
-                    "no value outside of it (under jax.vmap: it has one per row). Ask for it before the "
-                    "transformation, and pass it the value; a Bayesian layer has `.draw()` for that"
+                    f"the site {name!r} was registered inside a transformation that began in {method}, so it has "
+                    "no value outside it (under jax.vmap: it has one per row). Request it before the "
+                    "transformation and pass the value to it; `.draw()` of a Bayesian layer does that"
                 ) from None
 
 
 @contextmanager
 def current_call(method: str) -> Iterator[Call]:
-    """The call that is under way, or a new one, named `method`, that lasts as long as the context."""
+    """The call in progress, or a new one that lasts as long as the context; `method` names it in errors."""
     call = _CURRENT.get()
     if call is not None:
         yield call
@@ -95,6 +99,6 @@ def current_call(method: str) -> Iterator[Call]:
     call.check_escapes(method)
 
 
-def call_is_under_way() -> bool:
-    """Whether a Pyrox method is being called."""
+def call_in_progress() -> bool:
+    """Whether a call of a Pyrox method is in progress."""
     return _CURRENT.get() is not None

@@ -1,4 +1,4 @@
-"""Guards for sites: those uses of one under a JAX transformation that would be silently wrong."""
+"""Guards of sites: errors for uses under a JAX transformation that would otherwise be silently wrong."""
 
 import traceback
 from typing import Any
@@ -7,37 +7,36 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 from numpyro.handlers import seed
-from numpyro.primitives import _PYRO_STACK, Messenger
 
-# What runs a function to write down its operations, for `jax.jit`, `jax.checkpoint` and loops, by version of JAX. (Not
-# `trace_to_jaxpr_nounits`: derivatives write down too, but anew at every call.)
-_TRACERS = {"trace_to_jaxpr", "trace_to_jaxpr_dynamic", "trace_to_jaxpr_nocache"}
+from .. import _compat
 
 
 def check_handlers(name: str) -> None:
-    """Raise if a `jax.jit`, `jax.checkpoint` or loop that asks for the site `name` began inside its handlers.
+    """Raise if the site `name` is requested inside a `jax.jit`, `jax.checkpoint` or loop that is inside its handlers.
 
-    JAX traces a function once and keeps what it wrote down: later calls would repeat the values of the first, and
-    register nothing. NUTS would sample from no posterior at all.
+    JAX traces a function once and repeats the recorded operations: later calls would return the values of the first and
+    register no sites. NUTS would sample from a model without that site.
+
+    Raises:
+        ValueError: such a transformation stands between the handlers and the site.
     """
-    traced = False
-    # Neither JAX nor NumPyro tells which of the two began first; the stack of calls does.
+    recorded = False
+    # Neither JAX nor NumPyro reports which of the two was entered first; the call stack does.
     for frame, _ in traceback.walk_stack(None):
-        code = frame.f_code
-        if code is Messenger.__call__.__code__:
-            outside = traced
+        if _compat.is_handler_call(frame):
+            outside = recorded
             break
-        traced = traced or (code.co_name in _TRACERS and str(frame.f_globals.get("__name__")).startswith("jax."))
+        recorded = recorded or _compat.is_jax_recording(frame)
     else:
-        # Handlers in `with` blocks have no call; a key that is a constant of what is compiled tells the same.
-        outside = traced and any(map(_has_constant_key, _PYRO_STACK))
+        # Handlers entered by `with` leave no frame; that their key is a constant of the trace shows the same.
+        outside = recorded and any(map(_has_constant_key, _compat.active_handlers()))
     if outside:
         raise ValueError(
-            f"the site {name!r} is asked for inside a jax.jit, jax.checkpoint or loop that began inside its handlers "
+            f"the site {name!r} is requested inside a jax.jit, jax.checkpoint or loop that is inside its handlers "
             "(numpyro.handlers.seed, substitute, ...): JAX would repeat the value of the first call in all later ones. "
             "Put the handlers inside, `jax.jit(lambda key, x: handlers.seed(model, key)(x))`; or, in a model, draw "
-            "before the transformation and pass it what was drawn: `jitted(layer.draw(), x)`. Inference compiles the "
-            "whole model by itself"
+            "before the transformation and pass the drawn layer to it, `jitted(layer.draw(), x)`. SVI, MCMC and "
+            "Predictive compile the whole model themselves"
         )
 
 
@@ -47,16 +46,19 @@ def _has_constant_key(handler: Any) -> bool:
 
 
 def check_noise(name: str, rng_key: Any, distribution: Any) -> None:
-    """Raise if `distribution` varies over the rows of a `jax.vmap` that the key it was drawn with does not vary over.
+    """Raise if `distribution` varies over the rows of a `jax.vmap` and the random key that it was drawn with does not.
 
-    Each row would get the same noise, while NumPyro, outside of the vmap, counts one site. A distribution that is the
+    Every row would get the same noise, while NumPyro, outside the vmap, counts one site. A distribution that is the
     same for all rows is fine (one shared value), and so is one key per row (a whole model under vmap).
+
+    Raises:
+        ValueError: the distribution varies, the key does not.
     """
     parameters = [leaf for leaf in jax.tree.leaves(distribution) if isinstance(leaf, jax.core.Tracer)]
     if not parameters:
         return
 
-    # The batching rule is the one public place where JAX tells what a vmap maps.
+    # A custom batching rule is the only public place where JAX shows which operands a vmap maps.
     @custom_vmap
     def probe(key: Any, parameters: list[Any]) -> Any:
         return jnp.zeros(())
@@ -67,8 +69,8 @@ def check_noise(name: str, rng_key: Any, distribution: Any) -> None:
         if any(parameters_vary) and not key_varies:
             raise ValueError(
                 f"the distribution of the site {name!r} differs between the {axis_size} rows of a jax.vmap, but its "
-                "random key does not: all rows would share one noise. For one value per row ask for the site in a "
-                "numpyro.plate outside of the vmap; or vmap the seeded model with one key per row"
+                "random key does not: all rows would share one noise. For one value per row, request the site in a "
+                "numpyro.plate outside the vmap; or vmap the seeded model with one key per row"
             )
         return probe(key, parameters), False
 

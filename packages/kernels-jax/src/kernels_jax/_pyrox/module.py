@@ -1,4 +1,4 @@
-"""The bridge to NumPyro: Equinox modules whose methods register sample sites under stable names."""
+"""Equinox modules whose methods register NumPyro sites under stable names."""
 
 import functools
 from collections.abc import Callable
@@ -10,7 +10,8 @@ import equinox as eqx
 import numpyro
 from numpyro.distributions import Distribution, constraints
 
-from .call import call_is_under_way, current_call
+from .. import _compat
+from .call import call_in_progress, current_call
 from .scope import place
 
 P = ParamSpec("P")
@@ -19,18 +20,20 @@ M = TypeVar("M", bound="PyroxModule")
 
 
 class PyroxModule(eqx.Module):
-    """An Equinox module whose methods may ask for NumPyro sites, named `{scope}.{name}`.
+    """An Equinox module whose methods can register NumPyro sites, named `{scope}.{name}`.
 
-    The scope is `pyrox_name` where that is given; else the place in the tree of the module that holds this one, as
-    `{scope of the holder}.{field}.{index}`; else, for one that nothing holds, the name of its class. Holding a module
-    keeps a renamed copy of it, and the name is part of the tree's structure: it survives `jit`, `vmap`, `tree_map`,
-    `jax.checkpoint`, saving and loading, and is the same in every process.
+    The scope is `pyrox_name` if given; otherwise, for a module in a field of another one, its path
+    `{parent's scope}.{field}.{index}`; otherwise the name of the class. A parent keeps a renamed copy of the module,
+    and the name is part of the tree's structure: it survives `jit`, `vmap`, `tree_map`, `jax.checkpoint`, saving and
+    loading, and is the same in every process.
 
     Args:
-        pyrox_name: keyword-only in the constructor of every subclass; a non-empty str, or None.
+        pyrox_name: scope of the sites, a non-empty str; keyword-only in every subclass. Default: None, for
+            the scope of the place in the tree.
 
     Raises:
-        TypeError, ValueError: `pyrox_name` that is no non-empty str; two modules of one tree with the same scope.
+        TypeError: `pyrox_name` is neither a str nor None.
+        ValueError: `pyrox_name` is empty; two modules of one tree have the same scope.
 
     Example:
         >>> import jax.numpy as jnp
@@ -57,22 +60,22 @@ class PyroxModule(eqx.Module):
         if name is not None and not isinstance(name, str):
             raise TypeError(f"`pyrox_name` must be a str or None, got {name!r} ({type(name).__name__})")
         if name == "":
-            raise ValueError("`pyrox_name` must not be empty; leave it out for a name by place")
+            raise ValueError("`pyrox_name` must not be empty; omit it to name the module by its place in the tree")
         placed = place(self, PyroxModule, self.pyrox_scope)
         for field in fields(self):
-            # Still under construction: what is held is replaced by its copy under the name it has here. Equinox wants
-            # every field, defaults too, in the instance.
+            # During construction modules in fields are replaced by their renamed copies. Equinox requires every field,
+            # defaults too, in the instance.
             value = self.pyrox_path if field.name == "pyrox_path" else getattr(placed, field.name)
-            object.__setattr__(self, field.name, value)
+            _compat.set_field(self, field.name, value)
 
     @property
     def pyrox_scope(self) -> str:
-        """What the names of this module's sites begin with."""
+        """The first part of the names of this module's sites."""
         return self.pyrox_name or self.pyrox_path or type(self).__name__
 
     @property
     def has_place(self) -> bool:
-        """Whether the scope tells this module from others of its class."""
+        """Whether the scope distinguishes this module from others of its class."""
         return (self.pyrox_name or self.pyrox_path) is not None
 
     def pyrox_sample(self, name: str, prior: Distribution | Callable[..., Any] | Any) -> Any:
@@ -80,20 +83,22 @@ class PyroxModule(eqx.Module):
 
         Args:
             name: the site's name within this module.
-            prior: a distribution for a `numpyro.sample` site; a function of this module (or of nothing) that returns
-                one; any other value for a `numpyro.deterministic` site.
+            prior: a distribution for a `numpyro.sample` site; a function of this module (or without arguments) that
+                returns one; any other value for a `numpyro.deterministic` site.
 
-        Under `jax.vmap` over data a site is registered once and is one value that all rows share.
+        Returns:
+            The value of the site, the same for every request during one call. Under `jax.vmap` over data a site is
+            registered once and all rows share its value.
 
         Raises:
-            ValueError: nothing gives the site a value (no `numpyro.handlers.seed` around the call); a `jax.jit`,
-                `jax.checkpoint` or loop began between the handlers and this call; the distribution differs between
+            ValueError: the site gets no value (no `numpyro.handlers.seed` around the call); a `jax.jit`,
+                `jax.checkpoint` or loop stands between the handlers and this call; the distribution differs between
                 the rows of a `jax.vmap` while the random key does not; another module has a site of that name.
         """
         site = f"{self.pyrox_scope}.{name}"
         if callable(prior) and not isinstance(prior, Distribution):
             prior = prior(self) if signature(prior).parameters else prior()
-        with current_call(site) as call, call.asked_by(self):
+        with current_call(site) as call, call.requested_by(self):
             if not isinstance(prior, Distribution):
                 return numpyro.deterministic(site, prior)
             try:
@@ -113,25 +118,29 @@ class PyroxModule(eqx.Module):
 
         Args:
             name: the site's name within this module.
-            init: the first value, or a function from a random key to it.
-            constraint: where the values lie, one of `numpyro.distributions.constraints`.
-            event_dim: number of rightmost axes that are not batch axes; None for all.
+            init: the initial value, or a function from a random key to it. Default: None, for a site whose value is
+                substituted.
+            constraint: the support, one of `numpyro.distributions.constraints`. Default: real.
+            event_dim: number of rightmost axes that are not batch axes. Default: None, all of them.
+
+        Returns:
+            The value of the site, the same for every request during one call.
         """
         site = f"{self.pyrox_scope}.{name}"
         options = {} if event_dim is None else {"event_dim": event_dim}
-        with current_call(site) as call, call.asked_by(self):
+        with current_call(site) as call, call.requested_by(self):
             return numpyro.param(site, init, constraint=constraint, **options)
 
 
 def pyrox_method(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
-    """Makes one call of a method of a PyroxModule the unit in which a site is registered once.
+    """Decorator of a method of a `PyroxModule`: during one call of it each site is registered once.
 
-    Asked for again during the call, also by other methods, by the same layer applied twice, or under `jax.vmap` or
-    `jax.grad`, the site gives the value it has. The outermost such call counts.
+    Every later request during the call returns the same value: from other methods, from the same layer applied twice,
+    under `jax.vmap` or `jax.grad`. Of nested calls the outermost counts.
 
     Raises:
-        ValueError: a site asked for inside a `jax.jit`, `jax.checkpoint` or loop that began within the handlers, or,
-            where its value differs between rows, a `jax.vmap` that began within the call.
+        ValueError: when the method is called, if a site is requested inside a `jax.jit`, `jax.checkpoint` or loop that
+            is inside its handlers, or if its value differs between the rows of a `jax.vmap` inside the call.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -148,10 +157,10 @@ def pyrox_method(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate
 
     @functools.wraps(method)
     def call(self: M, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        if call_is_under_way():
+        if call_in_progress():
             return method(self, *args, **kwargs)
         with current_call(f"{type(self).__name__}.{method.__name__}"):
-            # Named anew: modules put into the tree by `eqx.tree_at` do not have their place yet.
+            # Modules that `eqx.tree_at` put into the tree do not have the name of their place yet.
             return method(place(self, PyroxModule, self.pyrox_scope), *args, **kwargs)
 
     return call

@@ -1,22 +1,17 @@
-"""Names for the modules of a tree: by `pyrox_name`, or by place in the tree."""
+"""Scopes of the modules in a tree: by `pyrox_name`, or by place in the tree."""
 
 from typing import Any, TypeVar
 
 import jax
 
+from .. import _compat
+from .._paths import dotted
+
 M = TypeVar("M")
 
 
-def _label(key: Any) -> str:
-    """One step of a path: a field, an index or a dictionary key."""
-    for attribute in ("name", "idx", "key"):
-        if hasattr(key, attribute):
-            return str(getattr(key, attribute))
-    return str(key)
-
-
 def place(module: M, kind: type, scope: str) -> M:
-    """A copy of `module` (of `kind`) at `scope`, with everything of that kind inside it placed under its own path.
+    """A copy of `module` (of class `kind`) with the scope `scope`, and with every `kind` inside it scoped by its path.
 
     Modules with a `pyrox_name` keep their scope, and with it that of their descendants.
 
@@ -37,14 +32,13 @@ def place(module: M, kind: type, scope: str) -> M:
         def below(keys: Any, child: Any) -> Any:
             if not isinstance(child, kind):
                 return child
-            step = ".".join(map(_label, keys))
-            return at(child, child.pyrox_name or f"{scope}.{step}", (*path, *keys))  # type: ignore[attr-defined]
+            return at(child, child.pyrox_name or f"{scope}.{dotted(keys)}", (*path, *keys))  # type: ignore[attr-defined]
 
         node = jax.tree_util.tree_map_with_path(
             below, node, is_leaf=lambda child: child is not node and isinstance(child, kind)
         )
-        # The copy is fresh, so this edits nothing that anyone else holds.
-        object.__setattr__(node, "pyrox_path", scope)
+        # The copy is new: nobody else holds it yet.
+        _compat.set_field(node, "pyrox_path", scope)
         return node
 
     placed: M = at(module, scope, ())
