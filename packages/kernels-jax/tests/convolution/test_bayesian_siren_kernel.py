@@ -5,8 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-import oracles_jax
-import oracles_kernel as oracles
+import oracles_jax as oracles
 import pytest
 from filled import filled
 from kernels_jax import (
@@ -45,7 +44,7 @@ def model(x, y=None):
 def design(x):
     """Columns that multiply `out_linear.weight (2, 4)`, row by row, then `out_linear.bias (2,)`."""
     positions = oracles.axis(N, 8, causal=True)[:, None]
-    features = np.c_[oracles.sines(to_state_dict(KERNEL), positions), np.ones(N)]
+    features = np.c_[oracles.siren_kernel_features(to_state_dict(KERNEL), positions), np.ones(N)]
     mask = oracles.gaussian_mask(positions, WINDOW.std())
     columns = np.zeros((2, 5, *x.shape))
     for channel in range(2):
@@ -58,7 +57,7 @@ def design(x):
 
 
 def flat(samples):
-    weight, bias = oracles_jax.f64(samples["conv.out_linear.weight"], samples["conv.out_linear.bias"])
+    weight, bias = oracles.f64(samples["conv.out_linear.weight"], samples["conv.out_linear.bias"])
     return np.concatenate([weight.reshape(*weight.shape[:-2], 8), bias], axis=-1)
 
 
@@ -75,7 +74,7 @@ def exact(data):
     x, y = data
     # Of a weight at first, U(-a, a) with a = sqrt(6 / 4) and the readout's sqrt(1 / 8), times prior_std.
     prior_std = 2 * np.sqrt(6 / 4) * np.sqrt(1 / 8) / np.sqrt(3)
-    return oracles_jax.normal_posterior(design(x), y.ravel(), prior_std, NOISE)
+    return oracles.normal_posterior(design(x), y.ravel(), prior_std, NOISE)
 
 
 def test_nuts(data, exact):

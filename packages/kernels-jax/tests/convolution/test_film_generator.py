@@ -2,7 +2,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles_kernel as oracles
+import oracles_jax as oracles
 import pytest
 from kernels_jax import KernelFiLMGenerator
 from kernels_jax.interop import to_state_dict
@@ -15,7 +15,7 @@ def test_formula(layers, key, x64):
     pairs = eqx.filter_jit(generator)(conditioning)
     assert len(pairs) == layers
     for sample, condition in enumerate(conditioning):
-        expected = oracles.film(to_state_dict(generator), condition, layers, 8)
+        expected = oracles.film_generator(to_state_dict(generator), condition, layers, 8)
         np.testing.assert_allclose([[part[sample] for part in pair] for pair in pairs], expected, atol=1e-12)
 
 

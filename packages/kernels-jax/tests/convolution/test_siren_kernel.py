@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles_kernel as oracles
+import oracles_jax as oracles
 import pytest
 from filled import filled
 from kernels_jax import KernelFiLMGenerator, SIRENKernelND, SIRENPositionalEmbeddingND, axis_coordinates
@@ -47,7 +47,7 @@ def test_formula(data_dim, L_cache, lengths, changes, x64):
     values, grid = evaluated(kernel, lengths)
     assert grid.dtype == jnp.float32
     np.testing.assert_allclose(grid[0], positions(lengths, L_cache), rtol=1e-6)
-    expected = oracles.siren(to_state_dict(kernel), np.asarray(grid[0], np.float64))
+    expected = oracles.siren_kernel(to_state_dict(kernel), np.asarray(grid[0], np.float64))
     assert values.shape == (1, *(2 * length - 1 for length in lengths), 4)
     np.testing.assert_allclose(values[0], expected, atol=1e-12)
 
@@ -67,12 +67,12 @@ def test_film(after, x64):
     state = to_state_dict(kernel)
     film = {name.removeprefix("film_generator."): value for name, value in state.items()}
     for sample, condition in enumerate(conditioning):
-        pairs = oracles.film(film, condition, layers, 8)
+        pairs = oracles.film_generator(film, condition, layers, 8)
         pairs = pairs if after else [None, *pairs]
-        expected = oracles.siren(state, np.asarray(grid[0], np.float64), pairs)
+        expected = oracles.siren_kernel(state, np.asarray(grid[0], np.float64), pairs)
         np.testing.assert_allclose(values[sample], expected, atol=1e-11)
     plain, _ = evaluated(kernel, (3, 4))
-    np.testing.assert_allclose(plain[0], oracles.siren(state, np.asarray(grid[0], np.float64)), atol=1e-12)
+    np.testing.assert_allclose(plain[0], oracles.siren_kernel(state, np.asarray(grid[0], np.float64)), atol=1e-12)
     assert evaluated(kernel, (3, 4), conditioning[:0])[0].shape == (0, 5, 7, 4)
 
 

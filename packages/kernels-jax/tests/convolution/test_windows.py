@@ -2,7 +2,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles_kernel as oracles
+import oracles_jax as oracles
 import pytest
 from kernels_jax import (
     BlockAlignedGaussianModulationND,
@@ -125,7 +125,7 @@ def test_a_std_beyond_its_bounds_can_come_back(parametrization, start):
         (
             {"grid_size": 2, "min_attenuation_at_step": 0.9, "max_attenuation_at_limit": 0.1},
             ValueError,
-            r"`min_attenuation_at_step` \(=0.9\) with `grid_size` \(=2\) gives a least std of 4.357, above the 0.466",
+            r"`min_attenuation_at_step` \(=0.9\) with `grid_size` \(=2\) gives a minimum std of 4.357, above the 0.466",
         ),
     ],
 )

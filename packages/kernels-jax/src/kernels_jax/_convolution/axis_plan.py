@@ -1,4 +1,4 @@
-"""Plan of one axis of an FFT convolution: what is transformed, how long, and what is kept."""
+"""Plan of one axis of an FFT convolution: taps used, FFT length, samples kept."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ class AxisPlan:
     Attributes:
         signal: signal length N.
         taps: kernel taps used; causal axes never reach lags beyond N - 1.
-        centre: the tap of lag 0.
-        length: transform length F, long enough that nothing wraps into the N samples kept.
-        wraps: whether the axis is circular. The kernel is rolled to have lag 0 at index 0 there; elsewhere it stays
-            where it is, and the N samples kept begin at `centre`.
+        centre: kernel origin, the index of the tap of lag 0.
+        length: FFT length F, long enough that nothing wraps into the N samples kept.
+        wraps: whether the axis is circular. If so, the kernel is rolled to have its origin at index 0; otherwise it is
+            not moved, and the N samples kept begin at `centre`.
     """
 
     signal: int
@@ -29,7 +29,7 @@ def plan_axis(signal: int, taps: int, padding: str) -> AxisPlan:
     """Plan one axis.
 
     Lags run from `-centre` to `taps - 1 - centre`; a circular transform of length F keeps the N samples free of
-    wrap-around when `F >= N + max(centre, taps - 1 - centre)`. A circular axis wants exactly the wrap-around of F = N.
+    wrap-around if `F >= N + max(centre, taps - 1 - centre)`. A circular axis needs exactly the wrap-around of F = N.
 
     Example:
         >>> plan_axis(50, 99, "zero")

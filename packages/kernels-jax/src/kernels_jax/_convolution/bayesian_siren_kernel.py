@@ -1,4 +1,4 @@
-"""SIREN networks that generate convolution kernels, with priors."""
+"""SIREN kernels with priors."""
 
 import math
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ class BayesianSIRENKernelND(PyroxModule):
     """`SIRENKernelND` with Normal priors on its readout, or on all its layers.
 
     The standard deviation is `prior_std` times that of the layer's initial weights, `a / sqrt(3)` for `U(-a, a)`, and
-    a bias has that of the weights beside it: the prior is as wide as the initialisation, at every `L_cache`.
-    With priors on the readout alone the other layers keep the weights they have, and the kernel, and with it a
-    convolution with it, is linear in what is unknown. A FiLM generator keeps its weights.
+    a bias has that of the weight of its layer: the prior is as wide as the initialisation, for every `L_cache`.
+    With priors on the readout alone the other layers keep their weights, and the kernel and the convolution with it are
+    linear in the unknown weights. A FiLM generator keeps its weights.
 
     Sites are named as the weights are in a `state_dict`, so a sample of the posterior is part of one:
     `{scope}.out_linear.weight` `(out_dim, mlp_hidden_dim)`, `{scope}.out_linear.bias` and, with priors on all layers,
     `{scope}.positional_embedding.linear.weight`, `{scope}.hidden_linears.{i}.weight` and their biases.
 
     Attributes:
-        kernel: the kernel whose weights without priors, and geometry, are used.
+        kernel: the kernel, for its geometry and its weights without priors.
 
     Example:
         >>> import jax
@@ -54,13 +54,13 @@ class BayesianSIRENKernelND(PyroxModule):
 
         Args:
             kernel: a trained or fresh kernel.
-            priors: which layers have priors, `"readout"` or `"all"`.
-            prior_std: factor on the standard deviation of the initial weights, > 0.
-            pyrox_name: scope of its sites.
+            priors: the layers that have priors, `"readout"` (default) or `"all"`.
+            prior_std: positive factor on the standard deviation of the initial weights. Default: 1.
+            pyrox_name: scope of the sites. Default: None, by place in the tree.
 
         Raises:
-            TypeError, ValueError: `kernel` that is no `SIRENKernelND`, unknown `priors`, `prior_std` that is no
-                positive number.
+            TypeError: `kernel` is not a `SIRENKernelND`, or `prior_std` is not a number.
+            ValueError: `priors` is unknown, or `prior_std` is not positive.
         """
         if not isinstance(kernel, SIRENKernelND):
             raise TypeError(f"`kernel` must be a SIRENKernelND, got {type(kernel).__name__}")
@@ -90,10 +90,10 @@ class BayesianSIRENKernelND(PyroxModule):
 
     @pyrox_method
     def evaluate(self, axes: Sequence[Positions], conditioning: Operand | None = None) -> Kernel:
-        """As `SIRENKernelND.evaluate`."""
+        """As `SIRENKernelND.evaluate`, with weights drawn or substituted for the call."""
         return self.draw().evaluate(axes, conditioning)
 
     @pyrox_method
     def __call__(self, seq_lens: Sequence[int], conditioning: Operand | None = None) -> tuple[KernelLast, Grid]:
-        """As `SIRENKernelND`."""
+        """As `SIRENKernelND`, with weights drawn or substituted for the call."""
         return self.draw()(seq_lens, conditioning)

@@ -9,12 +9,11 @@ from jaxtyping import Array, Float
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def bounded(value: Float[Array, "..."], low: float, high: float) -> Float[Array, "..."]:
-    """`clip(value, low, high)` whose gradient stays alive at and beyond the bounds.
+    """`clip(value, low, high)` with a gradient at and beyond the bounds.
 
-    `jnp.clip` has no gradient outside the range, so a parameter that once stepped over a bound never returns. Here the
-    gradient passes wherever a descent step leads towards the range or stays in it, and is zero only for a parameter
-    beyond a bound that would move further out, so it can neither get stuck nor drift away. That depends on the sign of
-    the gradient, so there is no forward mode.
+    `jnp.clip` has no gradient outside the range, so a parameter that has crossed a bound never returns. Here the
+    gradient is zero only for a parameter beyond a bound that a descent step would move further out, so it can neither
+    get stuck nor drift away. This depends on the sign of the gradient, so there is no forward mode.
 
     Example:
         >>> import jax, jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""First layer of a SIREN kernel: sines of position."""
+"""First layer of a SIREN kernel: a sine layer over positions."""
 
 import math
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from .coordinates import axis_coordinates, coordinate_grid
 
 
 def siren_bound(fan_in: int, omega_0: float = 1.0, *, is_first: bool = False) -> float:
-    """Half-width `a` of the SIREN initialisation `W ~ U(-a, a)` when the weights carry the frequency.
+    """Half-width `a` of the SIREN initialisation `W ~ U(-a, a)` for weights that contain the frequency.
 
-    First layer: `a = 2 * pi * omega_0 / fan_in`. Every other layer: `a = sqrt(6 / fan_in)`, whatever its frequency,
+    First layer: `a = 2 * pi * omega_0 / fan_in`. Every other layer: `a = sqrt(6 / fan_in)` for any frequency,
     because the factor `1 / (2 * pi * omega_0)` of the bound and the factor `2 * pi * omega_0` of the scale cancel.
     Sitzmann et al. 2020, arXiv:2006.09661, section 3.2.
 
@@ -67,13 +67,14 @@ class SIRENPositionalEmbeddingND(eqx.Module):
         Args:
             data_dim: number of axes D.
             embedding_dim: number of features.
-            L_cache: length at which an axis runs from -1 to 1; an int, or one per axis, each >= 2.
-            omega_0: frequency scale, in cycles per unit of the coordinate at most.
-            use_bias: whether the projection has a bias.
+            L_cache: length at which an axis runs from -1 to 1, at least 2; one for all axes or one per axis.
+            omega_0: positive frequency scale, the highest frequency in cycles per unit of the coordinate.
+            use_bias: whether the projection has a bias. Default: True.
             key: random key for the weights.
 
         Raises:
-            TypeError, ValueError: an argument of the wrong type or out of range.
+            TypeError: a size is not an integer, `omega_0` is not a number, or `use_bias` is not a bool.
+            ValueError: a size or `omega_0` is not positive, or `L_cache` is below 2 or not one per axis.
         """
         data_dim, embedding_dim = _check.integer("data_dim", data_dim), _check.integer("embedding_dim", embedding_dim)
         _check.lengths_of_grid(L_cache, data_dim)
@@ -89,7 +90,7 @@ class SIRENPositionalEmbeddingND(eqx.Module):
 
     @property
     def L_cache_per_axis(self) -> tuple[int, ...]:
-        """`L_cache`, one per axis."""
+        """`L_cache` of every axis."""
         return _check.lengths_of_grid(self.L_cache, self.data_dim)
 
     def axes(self, seq_lens: Sequence[int]) -> list[Positions]:
@@ -111,11 +112,21 @@ class SIRENPositionalEmbeddingND(eqx.Module):
         return jnp.sin(total).astype(weight.dtype)
 
     def __call__(self, seq_lens: Sequence[int]) -> tuple[KernelLast, Grid]:
-        """`(embedding (1, *grid, embedding_dim), grid (1, *grid, D))`, `2 * L_d - 1` points on axis d."""
+        """Embedding and grid, with `2 * L_d - 1` points on axis d.
+
+        Args:
+            seq_lens: one length `L_d` per axis.
+
+        Returns:
+            `(embedding (1, *grid, embedding_dim), grid (1, *grid, D))`.
+
+        Raises:
+            ValueError: `seq_lens` are not D positive integers.
+        """
         axes = self.axes(seq_lens)
         return jnp.moveaxis(self.evaluate(axes), 0, -1)[None], coordinate_grid(axes)
 
 
 def _along(values: Operand, after: int) -> Operand:
-    """Values along one axis, to be broadcast over `after` axes behind it."""
+    """`values` with `after` axes of size 1 appended, for broadcasting along one axis."""
     return values.reshape(-1, *[1] * after)

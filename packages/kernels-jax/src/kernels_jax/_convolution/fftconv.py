@@ -25,29 +25,29 @@ def fftconv_nd(
     padding: str | Sequence[str] = "zero",
     channels_last: bool = False,
 ) -> Operand:
-    """Depthwise N-d convolution, "same" size, with per-sample kernels, mixed boundaries and a shortcut.
+    """Depthwise N-d convolution of "same" size: shared or per-item kernels, mixed boundaries, a shortcut.
 
     `y[b,c,n] = sum_j kernel[b|0,c,j] * x[b,c,n + K//2 - j] + shortcut[c] * x[b,c,n]`, per axis: the alignment of
     `jax.lax.conv_general_dilated` with `padding="SAME"` and the kernel flipped. On a causal axis
-    `y[n] = sum_{0<=j<=n} kernel[j] * x[n-j]`. The cost does not depend on K beyond the padding.
+    `y[n] = sum_{0<=j<=n} kernel[j] * x[n-j]`. The cost depends on K only through the padding.
 
     Args:
-        x: `(B, C, *N)`, or `(B, *N, C)` with `channels_last`; the rank says the number of axes.
-        kernel: `(1|B, C, *K)`, same layout rule. Batch 1 is shared by all samples.
-        shortcut: `(C,)`, any floating dtype; None for none.
-        padding: `"zero"` (1 <= K <= 2N), `"circular"` (1 <= K <= N) or `"causal"` (1 <= K <= 2N; lags beyond N - 1
-            never count), one for all axes or one per axis.
-        channels_last: the layout of `x`, `kernel` and the result.
+        x: `(B, C, *N)`, or `(B, *N, C)` with `channels_last`; the rank gives the number of axes.
+        kernel: `(1|B, C, *K)`, or `(1|B, *K, C)` with `channels_last`. Batch 1 is shared by all batch items.
+        shortcut: `(C,)`, any floating dtype. Default: None, no shortcut.
+        padding: `"zero"` (default; 1 <= K <= 2N), `"circular"` (1 <= K <= N) or `"causal"` (1 <= K <= 2N; lags beyond
+            N - 1 have no effect), one for all axes or one per axis.
+        channels_last: whether channels are the last axis of `x`, `kernel` and the result. Default: False.
 
     Returns:
         An array of `x`'s shape and dtype. The arithmetic is float64 if `x` or `kernel` is, else float32.
 
     Raises:
-        TypeError: an operand that is not a float16, bfloat16, float32 or float64 array.
-        ValueError: wrong rank, channels, kernel batch, K out of range, unknown paddings.
+        TypeError: an operand is not a float16, bfloat16, float32 or float64 array.
+        ValueError: rank, channels or batch of the operands do not match, K is out of range, or a padding is unknown.
 
-    FFT rounding spreads over the whole signal of a channel: a spike of size s moves every output, earlier ones on a
-    causal axis too, by about eps * s, and a NaN or infinity reaches every output of its sample and channel.
+    FFT rounding spreads over the whole signal of a channel: a spike of size s changes every output, earlier ones on a
+    causal axis too, by about eps * s, and a NaN or infinity reaches every output of its batch item and channel.
     Differentiable to any order in forward and reverse mode; works under `jit`, `vmap` and `jax.checkpoint`, which
     keeps the operands instead of their spectra for the gradient.
 
@@ -65,7 +65,7 @@ def fftconv_nd(
     if channels_last:
         x, kernel = jnp.moveaxis(x, -1, 1), jnp.moveaxis(kernel, -1, 1)
     plan = [plan_axis(*axis) for axis in zip(x.shape[2:], kernel.shape[2:], paddings, strict=True)]
-    # Half precisions have no FFT of their own worth having.
+    # JAX has no FFT in half precision.
     dtype = jnp.promote_types(jnp.promote_types(x.dtype, kernel.dtype), jnp.float32)
     taps = kernel.astype(dtype)
     if shortcut is not None:
@@ -84,7 +84,7 @@ def _convolve(x: Signal, kernel: Kernel, plan: Sequence[AxisPlan]) -> Signal:
 
 
 def _place(kernel: Kernel, plan: Sequence[AxisPlan]) -> Operand:
-    """The taps that count, on circular axes as long as the signal and with lag 0 first."""
+    """The taps used; on circular axes padded to the signal and rolled to have the kernel origin first."""
     kernel = jax.lax.slice(kernel, [0] * kernel.ndim, (*kernel.shape[:2], *(axis.taps for axis in plan)))
     widths = [(0, axis.length - axis.taps if axis.wraps else 0) for axis in plan]
     shifts = [-axis.centre if axis.wraps else 0 for axis in plan]
@@ -92,7 +92,7 @@ def _place(kernel: Kernel, plan: Sequence[AxisPlan]) -> Operand:
 
 
 def _forward(signal: Operand, lengths: Sequence[int]) -> Spectrum:
-    """Real FFT over the last axes, zero-padded to `lengths`; three axes at a time, which is what XLA transforms."""
+    """Real FFT over the last axes, zero-padded to `lengths`; one transform in XLA has at most three axes."""
     last, first = lengths[-3:], lengths[:-3]
     spectrum = jnp.fft.rfftn(signal, last, range(-len(last), 0))
     for axis, length in enumerate(first, start=2):
@@ -109,7 +109,7 @@ def _inverse(spectrum: Spectrum, lengths: Sequence[int]) -> Operand:
 
 
 def _with_shortcut(kernel: Kernel, shortcut: PerChannel, plan: Sequence[AxisPlan]) -> Kernel:
-    """`kernel` with the shortcut added to its tap of lag 0: the same operator, one pass over the signal less."""
+    """`kernel` with the shortcut added at its origin: the same operator with one pass less over the signal."""
     sizes = kernel.shape[2:]
     widths = [(axis.centre, size - 1 - axis.centre) for axis, size in zip(plan, sizes, strict=True)]
     return kernel + jnp.pad(shortcut.reshape(1, -1, *[1] * len(plan)), [(0, 0), (0, 0), *widths])
@@ -145,7 +145,7 @@ def _check_operands(
         limit = signal if kind == "circular" else 2 * signal
         if not 1 <= taps <= limit:
             raise ValueError(
-                f"`kernel` has {taps} taps on spatial axis {axis}, where {kind!r} padding of {signal} samples takes "
+                f"`kernel` has {taps} taps on spatial axis {axis}, where {kind!r} padding of {signal} samples allows "
                 f"1 to {limit}"
             )
     return paddings

@@ -1,4 +1,4 @@
-"""The network that turns a conditioning vector into FiLM parameters for every layer of a convolution kernel."""
+"""FiLM generator of a kernel network: scales and shifts of its layers from a conditioning vector."""
 
 from typing import Self
 
@@ -14,18 +14,19 @@ INIT_TYPES = ("identity", "small_random")
 
 
 class GELU(eqx.Module):
-    """`x * Phi(x)`; a module without leaves, so that a network with it is a pytree of arrays alone."""
+    """`x * Phi(x)`, as a module without leaves: a network that contains it is a pytree of arrays only."""
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return jax.nn.gelu(x, approximate=False)
 
 
 class KernelFiLMGenerator(eqx.Module):
-    """Scales and shifts for the hidden layers of a kernel network, `h <- gamma(c) * h + beta(c)`.
+    """FiLM generator: scales and shifts of the hidden layers of a kernel network, `h <- gamma(c) * h + beta(c)`.
 
     `Linear(cond_dim, film_hidden_dim) -> GELU -> Linear(film_hidden_dim, num_film_layers * 2 * kernel_hidden_dim)`, the
-    output cut into one `(gamma, beta)` per layer. The output bias starts at gamma = 1, beta = 0, so that training
-    starts at (or, with `"small_random"`, near) the unmodulated kernel. Perez et al. 2018, arXiv:1709.07871.
+    output split into one `(gamma, beta)` per layer. The output bias is initially gamma = 1, beta = 0, so that training
+    starts from the unmodulated kernel, with `"small_random"` from a slight modulation.
+    Perez et al. 2018, arXiv:1709.07871.
 
     Attributes:
         mlp: the three layers; `mlp[0]` and `mlp[2]` hold weights.
@@ -60,16 +61,17 @@ class KernelFiLMGenerator(eqx.Module):
 
         Args:
             cond_dim: size of the conditioning vector.
-            kernel_hidden_dim: width of the layers that are modulated.
-            num_film_layers: how many of them.
-            film_hidden_dim: width of the hidden layer.
-            init_type: output weights zero (`"identity"`: exactly the identity) or `N(0, init_std)`
+            kernel_hidden_dim: width of the modulated layers.
+            num_film_layers: number of modulated layers.
+            film_hidden_dim: width of the hidden layer. Default: 64.
+            init_type: initial output weights: zero, exactly the identity (`"identity"`, default), or `N(0, init_std)`
                 (`"small_random"`).
-            init_std: standard deviation for `"small_random"`, >= 0.
+            init_std: non-negative standard deviation for `"small_random"`. Default: 1e-4.
             key: random key for the weights.
 
         Raises:
-            TypeError, ValueError: an argument of the wrong type or out of range.
+            TypeError: a size is not an integer, or `init_std` is not a number.
+            ValueError: a size is not positive, `init_type` is unknown, or `init_std` is negative.
         """
         cond_dim, kernel_hidden_dim, num_film_layers, film_hidden_dim = (
             _check.integer(name, value)
@@ -95,20 +97,23 @@ class KernelFiLMGenerator(eqx.Module):
         return cls((hidden, GELU(), output), cond_dim, kernel_hidden_dim, num_film_layers, film_hidden_dim)
 
     def __call__(self, conditioning: Operand) -> list[Modulation]:
-        """`num_film_layers` pairs `(gamma, beta)`, each `(B, kernel_hidden_dim)`, the shallowest layer first.
+        """The modulations for a batch of conditioning vectors.
 
         Args:
             conditioning: `(B, cond_dim)`.
 
+        Returns:
+            `num_film_layers` pairs `(gamma, beta)`, each `(B, kernel_hidden_dim)`, the shallowest layer first.
+
         Raises:
-            ValueError: conditioning of another shape.
+            ValueError: `conditioning` has another shape.
         """
         if conditioning.ndim != 2 or conditioning.shape[1] != self.cond_dim:
             raise ValueError(f"`conditioning` must be (B, {self.cond_dim}), got {conditioning.shape}")
         return self._pairs(conditioning)
 
     def _pairs(self, conditioning: Conditioning) -> list[Modulation]:
-        with jax.default_matmul_precision("highest"):  # as the kernel's own layers
+        with jax.default_matmul_precision("highest"):  # as in the layers of the kernel
             output = jax.vmap(lambda c: self.mlp[2](self.mlp[1](self.mlp[0](c))))(conditioning)
         output = output.reshape(len(conditioning), self.num_film_layers, 2, self.kernel_hidden_dim)
         return [(output[:, layer, 0], output[:, layer, 1]) for layer in range(self.num_film_layers)]

@@ -1,4 +1,4 @@
-"""SIREN networks that generate convolution kernels."""
+"""Convolution kernels as SIRENs of position."""
 
 import itertools
 import math
@@ -21,17 +21,17 @@ class SIRENKernelND(PyroxModule):
     """A convolution kernel as a SIREN of position, optionally modulated per sample by FiLM.
 
     `h_0 = sin(W_0 p + b_0)`, `h_i = sin(W_i h_{i-1} + b_i)` for `i = 1 .. num_layers - 1`, `k(p) = W_out h + b_out`.
-    Weights carry the frequency (`siren_bound`); the readout is scaled by `sqrt(1 / prod(L_cache))` so that the
+    Weights contain the frequency (`siren_bound`); the readout is scaled by `sqrt(1 / prod(L_cache))` so that the
     initial kernel energy does not depend on resolution. With FiLM, `h_i <- gamma_i * h_i + beta_i` after each sine.
     Sitzmann et al. 2020, arXiv:2006.09661; Romero et al. 2022, arXiv:2102.02611; Perez et al. 2018, arXiv:1709.07871.
 
-    Its weights are those of `SIRENKernelND` of kernels-core, by name and by shape: see `kernels_jax.interop`.
+    Its weights have the names and shapes of those of `SIRENKernelND` in kernels-core: see `kernels_jax.interop`.
 
     Attributes:
-        positional_embedding: the first layer, which also knows the geometry.
-        hidden_linears: the other `num_layers - 1` sine layers, `eqx.nn.Linear` each.
+        positional_embedding: the first layer, which also holds the geometry.
+        hidden_linears: an `eqx.nn.Linear` for each of the other `num_layers - 1` sine layers.
         out_linear: the readout.
-        film_generator: from conditioning to `(gamma, beta)` pairs, or None.
+        film_generator: maps conditioning to `(gamma, beta)` pairs, or None.
 
     Example:
         >>> import jax
@@ -76,27 +76,31 @@ class SIRENKernelND(PyroxModule):
             out_dim: channels of the kernel.
             data_dim: number of axes D.
             mlp_hidden_dim: width of the hidden layers.
-            num_layers: sine layers, the first included, >= 2.
+            num_layers: number of sine layers including the first, at least 2.
             embedding_dim: width of the first layer.
-            omega_0: frequency scale of the first layer.
-            L_cache: length at which an axis runs from -1 to 1; an int, or one per axis, each >= 2.
-            use_bias: whether the linear layers have biases (zero at init).
-            hidden_omega_0: frequency of the hidden layers; it cancels between bound and scale.
+            omega_0: positive frequency scale of the first layer.
+            L_cache: length at which an axis runs from -1 to 1, at least 2; one for all axes or one per axis.
+            use_bias: whether the linear layers have biases, initially zero.
+            hidden_omega_0: frequency scale of the hidden layers; it cancels between bound and scale. Default: 1.
             film_generator: a `KernelFiLMGenerator`, or any module from conditioning to `(gamma, beta)` pairs.
-            film_after_pos_embed: modulate the first layer too; needs `embedding_dim == mlp_hidden_dim`.
+                Default: None.
+            film_after_pos_embed: whether to modulate the first layer too; needs `embedding_dim == mlp_hidden_dim`.
+                Default: False.
             key: random key for the weights.
-            pyrox_name: scope of its sites.
+            pyrox_name: scope of the sites. Default: None, by place in the tree.
 
         Raises:
-            TypeError, ValueError: an argument of the wrong type or out of range, or a generator whose number of layers
-                or width does not fit (both numbers are told).
+            TypeError: a size is not an integer, a frequency scale is not a number, a flag is not a bool, or
+                `film_generator` is not a module.
+            ValueError: a size or frequency scale is not positive, `num_layers` or `L_cache` is below 2, or kernel
+                and generator differ in width or number of layers.
         """
         out_dim, mlp_hidden_dim = _check.integer("out_dim", out_dim), _check.integer("mlp_hidden_dim", mlp_hidden_dim)
         num_layers = _check.integer("num_layers", num_layers, 2)
         hidden_omega_0 = _check.positive("hidden_omega_0", hidden_omega_0)
         _check.flag("film_after_pos_embed", film_after_pos_embed)
         if film_generator is not None and (isinstance(film_generator, type) or not callable(film_generator)):
-            raise TypeError(f"`film_generator` must be a module to call or None, got {film_generator!r}")
+            raise TypeError(f"`film_generator` must be a callable module or None, got {film_generator!r}")
         if film_after_pos_embed and embedding_dim != mlp_hidden_dim:
             raise ValueError(
                 f"`film_after_pos_embed=True` needs `embedding_dim` (={embedding_dim}) equal to "
@@ -104,7 +108,7 @@ class SIRENKernelND(PyroxModule):
             )
         keys = jax.random.split(key, num_layers + 1)
         embedding = SIRENPositionalEmbeddingND.init(data_dim, embedding_dim, L_cache, omega_0, use_bias, key=keys[0])
-        # Wang's initialisation: kernel energy independent of resolution (CKConv, arXiv:2102.02611).
+        # Kernel energy independent of resolution (CKConv, arXiv:2102.02611).
         scale = math.sqrt(1 / math.prod(embedding.L_cache_per_axis))
         widths = [embedding.embedding_dim, *[mlp_hidden_dim] * (num_layers - 1)]
         kernel = cls(
@@ -148,17 +152,17 @@ class SIRENKernelND(PyroxModule):
 
     @property
     def L_cache(self) -> int | tuple[int, ...]:
-        """Length at which an axis runs from -1 to 1."""
+        """Length at which an axis runs from -1 to 1, one for all axes or one per axis."""
         return self.positional_embedding.L_cache
 
     @property
     def L_cache_per_axis(self) -> tuple[int, ...]:
-        """`L_cache`, one per axis."""
+        """`L_cache` of every axis."""
         return self.positional_embedding.L_cache_per_axis
 
     @property
     def num_film_layers(self) -> int:
-        """Number of hidden layers, which is what a generator modulates."""
+        """Number of hidden layers, which are the layers that a generator modulates."""
         return len(self.hidden_linears)
 
     @property
@@ -174,9 +178,9 @@ class SIRENKernelND(PyroxModule):
             )
 
     def features(self, axes: Sequence[Positions], conditioning: Operand | None = None) -> Points:
-        """What the readout sees: `([B,] mlp_hidden_dim, prod(sizes))` on the product grid of per-axis coordinates."""
-        # One matrix (width, points) until the first modulation gives it a batch axis, so the layers before that are
-        # computed once and not once per sample.
+        """Input of the readout, `([B,] mlp_hidden_dim, prod(sizes))`, on the product grid of per-axis coordinates."""
+        # One matrix (width, points) until the first modulation adds a batch axis: the layers before are computed once
+        # and not once per batch item.
         modulations: list[Modulation | None] = [None] * (self.num_film_layers + 1)
         if conditioning is not None and self.film_generator is not None:
             pairs = list(self.film_generator(conditioning))
@@ -198,8 +202,13 @@ class SIRENKernelND(PyroxModule):
         """`(kernel (1|B, *grid, out_dim), grid (1, *grid, D))` with `2 * L_d - 1` points on axis d.
 
         Args:
-            seq_lens: one length `L_d >= 1` per axis.
-            conditioning: `(B, ...)` for the FiLM generator; None gives the plain kernel, batch 1. Ignored without one.
+            seq_lens: one positive length `L_d` per axis.
+            conditioning: `(B, ...)`, the input of the FiLM generator; ignored without one. Default: None, the
+                unmodulated kernel with batch 1.
+
+        Raises:
+            ValueError: `seq_lens` are not D positive integers, or the number of pairs from the generator is not that of
+                the modulated layers.
         """
         axes = self.positional_embedding.axes(seq_lens)
         return jnp.moveaxis(self.evaluate(axes, conditioning), 1, -1), coordinate_grid(axes)
@@ -208,7 +217,7 @@ class SIRENKernelND(PyroxModule):
 def _affine(linear: eqx.nn.Linear, h: Points) -> Points:
     """`W h + b` over features-first matrices."""
     assert linear.weight is not None
-    # In full: on GPUs and TPUs JAX would round the operands to TensorFloat-32 or bfloat16.
+    # By default JAX rounds the operands to TensorFloat-32 on GPUs and to bfloat16 on TPUs.
     y = jnp.matmul(linear.weight, h, precision="highest")
     return y if linear.bias is None else y + linear.bias[:, None]
 

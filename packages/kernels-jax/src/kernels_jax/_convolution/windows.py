@@ -1,6 +1,6 @@
 """Windows: learnable or fixed masks that localise a convolution kernel around its origin.
 
-Every window is a product over axes, so `axis_window` on one axis is all that a window has to define.
+Every window is a product over axes, so a window defines only `axis_window`.
 """
 
 import abc
@@ -54,7 +54,7 @@ def std_from_attenuation(attenuation: float, position: float) -> float:
 
 
 class ModulationND(eqx.Module):
-    """Base of the windows: `window(grid, x)` multiplies `x` by a mask in [0, 1] that is 1 at the origin.
+    """Base class of windows: `window(grid, x)` multiplies `x` by a mask in [0, 1] that is 1 at the kernel origin.
 
     Subclasses define `axis_window`; the mask is its product over axes.
 
@@ -71,7 +71,7 @@ class ModulationND(eqx.Module):
         """The mask along one axis, `(..., C)` for float32 positions `(..., 1)`."""
 
     def window(self, axes: Sequence[Positions], kernel: Kernel) -> Kernel:
-        """`kernel (1|B, C, *sizes)` times the mask on the product grid of per-axis coordinates: only tables needed."""
+        """`kernel (1|B, C, *sizes)` times the mask at per-axis coordinates; their product grid is not built."""
         windowed = kernel
         for axis, positions in enumerate(axes):
             table = self.axis_window(axis, positions[:, None]).T
@@ -83,10 +83,13 @@ class ModulationND(eqx.Module):
 
         Raises:
             AssertionError: `grid` is not float32.
-            ValueError: a last dimension that is not `data_dim` or `num_channels`, or grids that differ.
+            ValueError: the last dimension of `grid` is not `data_dim`, that of `x` not `num_channels`, or their grids
+                differ.
         """
         if grid.dtype != jnp.float32:
-            raise AssertionError(f"`grid` must be float32, because lower precision merges neighbours; got {grid.dtype}")
+            raise AssertionError(
+                f"`grid` must be float32, because lower precision merges adjacent points; got {grid.dtype}"
+            )
         fits = grid.shape[-1] == self.data_dim and x.shape[-1] == self.num_channels
         if not fits or grid.shape[1:-1] != x.shape[1:-1]:
             raise ValueError(
@@ -103,8 +106,8 @@ class ExponentialModulationND(ModulationND):
     """Exponential window `prod_d exp(-|p_d| * |w_{d,c}|)` with fixed rates.
 
     Attributes:
-        weight: `(D, C)`, on every axis a linear ramp over channels from slow to fast, divided by D. It is saved with
-            the other weights, but its gradient is zero; weight decay would move it, so leave it out of that.
+        weight: rates `(D, C)`, on every axis a linear ramp over channels from slow to fast, divided by D. It is saved
+            with the weights and has gradient zero; exclude it from weight decay, which would change it.
 
     Example:
         >>> [round(rate, 4) for rate in ExponentialModulationND.init(2, 3).weight[0].tolist()]
@@ -124,10 +127,12 @@ class ExponentialModulationND(ModulationND):
         Args:
             data_dim: number of axes D.
             num_channels: channels C of the kernel.
-            fast_decay_pct, slow_decay_pct: rates at position 1 on the diagonal: 13.81 leaves 1e-6 there, 2.3 a tenth.
+            fast_decay_pct: sum over axes of the fastest rates. Default: 13.81, a mask of 1e-6 at (1, .., 1).
+            slow_decay_pct: sum over axes of the slowest rates. Default: 2.3, a mask of 0.1 at (1, .., 1).
 
         Raises:
-            TypeError, ValueError: an argument of the wrong type or out of range.
+            TypeError: a size is not an integer, or a rate is not a number.
+            ValueError: a size or a rate is not positive.
         """
         data_dim, num_channels = _check.integer("data_dim", data_dim), _check.integer("num_channels", num_channels)
         fast = _check.positive("fast_decay_pct", fast_decay_pct)
@@ -149,9 +154,10 @@ class ExponentialModulationND(ModulationND):
 class GaussianModulationND(ModulationND):
     """Gaussian window `exp(-sum_d (p_d / std_{d,c})^2 / 2)` with a learnable std per axis and channel.
 
-    The std stays in `[min_std, max_std]`: at `min_std` the 1-D window has fallen to `min_attenuation_at_step` one grid
-    step `2 / (grid_size - 1)` away, at `max_std` to `max_attenuation_at_limit` at position 1. It starts, per axis, as a
-    log-spaced ramp over channels from `min_std * extent` to `0.466 * extent` (a tenth at position 1), both clamped.
+    The std is bounded by `[min_std, max_std]`: at `min_std` the 1-D window falls to `min_attenuation_at_step` one grid
+    step, `2 / (grid_size - 1)`, from the origin, at `max_std` to `max_attenuation_at_limit` at position 1. Initially it
+    is, per axis, a log-spaced ramp over channels from `min_std * extent` to `0.466 * extent` (a tenth at position 1),
+    both clamped.
 
     Attributes:
         std_param: `(D, C)`, the std (`parametrization="direct"`), its logarithm or its inverse softplus.
@@ -187,13 +193,16 @@ class GaussianModulationND(ModulationND):
         Args:
             data_dim: number of axes D.
             num_channels: channels C of the kernel.
-            grid_size: points per axis of the grid over [-1, 1], >= 2: `2 * max(L_cache) - 1`.
-            min_attenuation_at_step, max_attenuation_at_limit: in (0, 1).
-            init_extent: positive; one value or one per axis.
-            parametrization: `"direct"`, `"log"` or `"softplus"`.
+            grid_size: points per axis of the grid over [-1, 1], `2 * max(L_cache) - 1`.
+            min_attenuation_at_step: the narrowest window one grid step from the origin, in (0, 1). Default: 0.1.
+            max_attenuation_at_limit: the widest window at position 1, in (0, 1). Default: 0.95.
+            init_extent: positive factor on the initial stds, one for all axes or one per axis. Default: 1.
+            parametrization: `"direct"` (default), `"log"` or `"softplus"`.
 
         Raises:
-            TypeError, ValueError: an argument of the wrong type or out of range.
+            TypeError: a size is not an integer, or another argument has the wrong type.
+            ValueError: a size or `init_extent` is not positive, `grid_size` is below 2, an attenuation is not in
+                (0, 1), `parametrization` is unknown, or the attenuations give `min_std` above `max_std`.
         """
         data_dim, num_channels = _check.integer("data_dim", data_dim), _check.integer("num_channels", num_channels)
         window = cls(
@@ -209,7 +218,7 @@ class GaussianModulationND(ModulationND):
         if window.min_std > window.max_std:
             raise ValueError(
                 f"`min_attenuation_at_step` (={min_attenuation_at_step}) with `grid_size` (={grid_size}) gives a "
-                f"least std of {window.min_std:.4g}, above the {window.max_std:.4g} of `max_attenuation_at_limit` "
+                f"minimum std of {window.min_std:.4g}, above the {window.max_std:.4g} of `max_attenuation_at_limit` "
                 f"(={max_attenuation_at_limit})"
             )
         std = np.stack([window._initial_std(extent) for extent in window.init_extent])
@@ -222,7 +231,7 @@ class GaussianModulationND(ModulationND):
 
     @property
     def min_std(self) -> float:
-        """The least std."""
+        """The smallest std."""
         return std_from_attenuation(self.min_attenuation_at_step, 2 / (self.grid_size - 1))
 
     @property
@@ -237,7 +246,7 @@ class GaussianModulationND(ModulationND):
 
     def std(self) -> AxisTable:
         """The std `(D, C)` in use, in at least float32 and within `[min_std, max_std]`."""
-        # Bounded before the map, where a parameter far outside still has a gradient of sensible size.
+        # Bounded before exp or softplus, so that a parameter far outside still has a gradient of moderate size.
         param = _at_least_float32(self.std_param)
         if self.parametrization == "log":
             return jnp.exp(bounded(param, math.log(self.min_std), math.log(self.max_std)))
@@ -253,7 +262,7 @@ class GaussianModulationND(ModulationND):
 class BlockAlignedGaussianModulationND(GaussianModulationND):
     """`GaussianModulationND` with the channel order of the stds reversed: channel 0 is the widest.
 
-    So the widest windows meet the blocks of the lowest frequency of a kernel whose frequencies rise with the channel.
+    For kernels whose frequencies increase with the channel: the lowest frequencies get the widest windows.
 
     Example:
         >>> std = BlockAlignedGaussianModulationND.init(1, 8, grid_size=31).std()[0]
@@ -266,5 +275,5 @@ class BlockAlignedGaussianModulationND(GaussianModulationND):
 
 
 def _at_least_float32(values: AxisTable | PerChannel) -> AxisTable | PerChannel:
-    """Masks need no less than float32 and, for float64 parameters, no more than that."""
+    """`values` in float32, or in float64 if they are."""
     return values.astype(jnp.promote_types(values.dtype, jnp.float32))
