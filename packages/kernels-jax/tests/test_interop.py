@@ -238,7 +238,7 @@ def test_files_of_another_kind_and_missing_folders(tmp_path):
     (tmp_path / "w.pt").write_bytes(b"PK\x03\x04 no safetensors")
     with pytest.raises(ValueError, match=r"w\.pt is not a safetensors file .*torch\.load"):
         load_safetensors(window, tmp_path / "w.pt")
-    with pytest.raises(FileNotFoundError, match="folder .* does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"folder .* does not exist"):
         save_safetensors(window, tmp_path / "nowhere" / "w.safetensors")
 
 

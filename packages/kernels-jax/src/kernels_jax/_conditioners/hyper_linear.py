@@ -39,6 +39,7 @@ class HyperLinear(_WidthChange):
 
     Attributes:
         generator: `eqx.nn.Linear` from K to `target_out * target_in + target_out`.
+        target_in, target_out: widths of input and output.
 
     Example:
         >>> import jax
