@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from filled import filled
+from fresh_process import WITHOUT_TORCH, python
 from kernels_jax import ExponentialModulationND, GaussianModulationND, KernelFiLMGenerator, SIRENKernelND
 from kernels_jax.interop import from_state_dict, load_safetensors, save_safetensors, to_state_dict
-from test_package import WITHOUT_TORCH, python
 
 SIZES = {"out_dim": 4, "data_dim": 2, "mlp_hidden_dim": 8, "num_layers": 3, "embedding_dim": 8, "omega_0": 3.0}
 
@@ -23,7 +23,7 @@ def make(seed=0, use_bias=True, dtype="float32"):
 
 
 class FakeTensor:
-    """What a PyTorch tensor on a device, with `requires_grad`, allows and what it refuses."""
+    """Stand-in for a PyTorch tensor on a device with `requires_grad`."""
 
     def __init__(self, array, dtype="torch.float32", detached=False, on_cpu=False):
         self.array, self.dtype, self.detached, self.on_cpu = array, dtype, detached, on_cpu
@@ -122,7 +122,7 @@ def test_a_tree_of_gradients_is_a_state_too():
     assert set(to_state_dict(gradient)) == set(to_state_dict(make()))
 
 
-def test_every_mismatch_is_told():
+def test_the_error_lists_every_mismatch():
     state = to_state_dict(make(), prefix="kernel.")
     del state["kernel.out_linear.bias"], state["kernel.film_generator.mlp.2.weight"]
     state |= {"kernel.positional_embedding.omega_0_scale": np.ones(8), "kernel.out_linear.weight": np.ones((8, 4))}
@@ -200,8 +200,8 @@ assert not {"torch", "safetensors"} & set(sys.modules)
 
 
 @pytest.mark.parametrize("state", ["weights.pt", {0: np.zeros(2)}, object()])
-def test_what_maps_no_names_to_arrays_is_told(state):
-    with pytest.raises(TypeError, match="`state` must map names to arrays"):
+def test_a_state_that_is_not_a_mapping_of_names(state):
+    with pytest.raises(TypeError, match="`state` must be a mapping from names to arrays"):
         from_state_dict(GaussianModulationND.init(1, 2, grid_size=7), state)
 
 
@@ -214,12 +214,12 @@ def test_a_prefix_that_nothing_has_is_told_with_those_there_are():
 def test_shapes_without_weights_are_not_written(tmp_path):
     blank = eqx.filter_eval_shape(GaussianModulationND.init, 1, 2, grid_size=7)
     for write in (to_state_dict, lambda module: save_safetensors(module, tmp_path / "w.safetensors")):
-        with pytest.raises(ValueError, match="no weight for 'std_param': load weights first"):
+        with pytest.raises(ValueError, match="a shape in place of the weight 'std_param': load weights first"):
             write(blank)
 
 
-def test_two_weights_of_one_name_are_told():
-    with pytest.raises(ValueError, match=r"two weights of dict are called 'a\.b'"):
+def test_two_weights_of_one_name():
+    with pytest.raises(ValueError, match=r"two weights of dict have the name 'a\.b'"):
         to_state_dict({"a.b": jnp.zeros(1), "a": {"b": jnp.ones(1)}})
 
 
@@ -233,12 +233,12 @@ def test_a_value_that_is_no_array_is_named():
         from_state_dict(window, {"mask.std_param": Odd()}, prefix="mask.")
 
 
-def test_files_of_another_kind_and_missing_folders_are_told(tmp_path):
+def test_files_of_another_kind_and_missing_folders(tmp_path):
     window = GaussianModulationND.init(1, 2, grid_size=7)
     (tmp_path / "w.pt").write_bytes(b"PK\x03\x04 no safetensors")
-    with pytest.raises(ValueError, match=r"w\.pt is no safetensors file .*torch\.load"):
+    with pytest.raises(ValueError, match=r"w\.pt is not a safetensors file .*torch\.load"):
         load_safetensors(window, tmp_path / "w.pt")
-    with pytest.raises(FileNotFoundError, match="no folder"):
+    with pytest.raises(FileNotFoundError, match=r"folder .* does not exist"):
         save_safetensors(window, tmp_path / "nowhere" / "w.safetensors")
 
 

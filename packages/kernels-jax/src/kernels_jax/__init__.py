@@ -1,27 +1,16 @@
 """Conditioners, hypernetworks, Bayesian variants and spectral features for neural fields, on Equinox and NumPyro."""
 
-from ._affine import AffineModulation, FiLM
-from ._bayesian_affine import BayesianAffineModulation
-from ._bayesian_concat import BayesianConcatConditioner
-from ._bayesian_hyper_linear import BayesianHyperLinear
-from ._bayesian_siren import BayesianSIREN
-from ._bayesian_siren_kernel import BayesianSIRENKernelND
-from ._concat import ConcatConditioner
-from ._conditioned_inr import ConditionedINR
-from ._conditioned_rff import ConditionedRFFNet
-from ._conditioner import AbstractConditioner
-from ._coordinates import axis_coordinates, coordinate_grid
-from ._fftconv import fftconv_nd
-from ._fourier import LaplaceFourierFeatures, MaternFourierFeatures, RBFFourierFeatures
-from ._hyper_fourier import HyperFourierFeatures
-from ._hyper_linear import HyperLinear
-from ._hyper_siren import HyperSIREN
-from ._kernel_film import KernelFiLMGenerator
-from ._kitchen_sinks import RandomKitchenSinks
-from ._pyrox import PyroxModule, pyrox_method
-from ._siren import SIREN, SirenDense
-from ._siren_kernel import SIRENKernelND, SIRENPositionalEmbeddingND, siren_bound
-from ._window import (
+from ._conditioners.base import AbstractConditioner
+from ._conditioners.concat import BayesianConcatConditioner, ConcatConditioner
+from ._conditioners.film import AffineModulation, BayesianAffineModulation, FiLM
+from ._conditioners.hyper_linear import BayesianHyperLinear, HyperLinear
+from ._convolution.bayesian_siren_kernel import BayesianSIRENKernelND
+from ._convolution.coordinates import axis_coordinates, coordinate_grid
+from ._convolution.embedding import SIRENPositionalEmbeddingND, siren_bound
+from ._convolution.fftconv import fftconv_nd
+from ._convolution.film_generator import GELU, KernelFiLMGenerator
+from ._convolution.siren_kernel import SIRENKernelND
+from ._convolution.windows import (
     BlockAlignedGaussianModulationND,
     ExponentialModulationND,
     GaussianModulationND,
@@ -29,6 +18,14 @@ from ._window import (
     exponential_window,
     gaussian_window,
 )
+from ._fields.conditioned_inr import ConditionedINR
+from ._fields.conditioned_rff import ConditionedRFFNet
+from ._fields.fourier_features import LaplaceFourierFeatures, MaternFourierFeatures, RBFFourierFeatures
+from ._fields.hyper_fourier import HyperFourierFeatures
+from ._fields.hyper_siren import HyperSIREN
+from ._fields.kitchen_sinks import RandomKitchenSinks
+from ._fields.siren import SIREN, BayesianSIREN, BayesianSirenDense, SirenDense
+from ._pyrox.module import PyroxModule, pyrox_method
 
 __all__ = [
     # NumPyro bridge
@@ -76,3 +73,9 @@ __all__ = [
     "LaplaceFourierFeatures",
     "RandomKitchenSinks",
 ]
+
+# A pickle names a class by its module: with this one, it survives moves between the private modules. The last two are
+# not public, but parts of what is.
+for _public in (*(globals()[name] for name in __all__), BayesianSirenDense, GELU):
+    _public.__module__ = __name__
+del _public

@@ -1,19 +1,15 @@
-"""Linear layers: `eqx.nn.Linear` applied to rows, with weights that are given, or drawn from Normal priors."""
-
-import functools
+"""Linear layers: construction with given initial weights, and application of `eqx.nn.Linear` to rows."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
-from numpyro import distributions as dist
 
-from ._pyrox import PyroxModule
-from ._types import Coordinates, Matrix, Output, Vector
+from ._types import Coordinates, Output
 
 
 def weights(linear: eqx.nn.Linear) -> tuple[Array, Array]:
-    """Weight `(out, in)` and bias `(out,)`, both of which the layers of this package have."""
+    """Weight `(out, in)` and bias `(out,)` of a layer that has both."""
     assert linear.weight is not None
     assert linear.bias is not None
     return linear.weight, linear.bias
@@ -32,41 +28,13 @@ def zero_bias(size_in: int, size_out: int, *, key: PRNGKeyArray) -> eqx.nn.Linea
     return zero
 
 
-def from_weights(weight: Matrix, bias: Vector) -> eqx.nn.Linear:
-    """A Linear layer `x W + b` with `W (in, out)` and `b (out,)`."""
-    fields = lambda layer: (layer.weight, layer.bias)  # noqa: E731
-    linear: eqx.nn.Linear = eqx.tree_at(fields, _without_weights(*weight.shape), (weight.T, bias))
-    return linear
-
-
-@functools.cache
-def _without_weights(size_in: int, size_out: int) -> eqx.nn.Linear:
-    """A Linear layer of shapes only; tracing its constructor takes longer than all else in a draw."""
-    linear: eqx.nn.Linear = eqx.filter_eval_shape(eqx.nn.Linear, size_in, size_out, key=jax.random.PRNGKey(0))
-    return linear
-
-
-def draw(
-    module: PyroxModule, sites: tuple[str, str], sizes: tuple[int, int], prior_std: tuple[float, float]
-) -> tuple[Array, Array]:
-    """`W (in, out)` and `b (out,)` of `module`, each a site with the prior `Normal(0, prior_std)`."""
-    weight, bias = (
-        draw_array(module, site, shape, std)
-        for site, shape, std in zip(sites, (sizes, sizes[1:]), prior_std, strict=True)
+def uniform(fan_in: int, fan_out: int, bound: float, use_bias: bool, *, key: PRNGKeyArray) -> eqx.nn.Linear:
+    """A Linear layer with the weight `U(-bound, bound)` and bias zero."""
+    key, weight_key = jax.random.split(key)
+    linear = eqx.nn.Linear(fan_in, fan_out, use_bias=use_bias, key=key)
+    weight = jax.random.uniform(weight_key, (fan_out, fan_in), minval=-bound, maxval=bound)
+    bias = None if linear.bias is None else jnp.zeros_like(linear.bias)
+    made: eqx.nn.Linear = eqx.tree_at(
+        lambda layer: (layer.weight, layer.bias), linear, (weight, bias), is_leaf=lambda leaf: leaf is None
     )
-    return weight, bias
-
-
-def draw_array(module: PyroxModule, site: str, shape: tuple[int, ...], prior_std: float) -> Array:
-    """An array of `module`, a site with the prior `Normal(0, prior_std)`.
-
-    Raises:
-        ValueError: a plate around the call gives the site a batch axis.
-    """
-    value: Array = module.pyrox_sample(site, dist.Normal(0.0, prior_std).expand(shape).to_event(len(shape)))
-    if value.shape != shape:
-        raise ValueError(
-            f"the site '{module.pyrox_scope}.{site}' must have shape {shape}, got {value.shape}: inside a "
-            "numpyro.plate a layer would have weights for each member; call it outside of the plate"
-        )
-    return value
+    return made

@@ -1,6 +1,10 @@
-"""Shapes that signatures share: `rows` is nothing or N, `contexts` nothing (one context for all rows) or N."""
+"""Array types of signatures, for jaxtyping.
 
-from jaxtyping import Array, Float
+Fields and conditioners: `rows` is nothing or N, `contexts` nothing (one context for all rows) or N. Convolutions:
+`samples` is 1 (shared) or the batch, `sizes` one size per axis.
+"""
+
+from jaxtyping import Array, Float, Float32, Shaped
 
 Scalars = Float[Array, "*rows"]
 Features = Float[Array, "*rows features"]
@@ -15,3 +19,20 @@ Rows = Float[Array, "_ _"]
 
 Generator = Float[Array, "rows cond"]
 Generators = Float[Array, "out in cond"]
+
+Positions = Float32[Array, "_"]
+Grid = Float[Array, "..."]
+Embedding = Float[Array, "features *sizes"]
+Points = Float[Array, "... _ points"]
+Kernel = Float[Array, "samples channels *sizes"]
+KernelLast = Float[Array, "samples *sizes channels"]
+Signal = Float[Array, "batch channels *signal"]
+PerChannel = Float[Array, "channels"]
+Table = Float[Array, "*points channels"]
+AxisTable = Float[Array, "data_dim channels"]
+Conditioning = Float[Array, "batch cond"]
+PerLayer = Float[Array, "batch width"]
+Modulation = tuple[PerLayer, PerLayer]
+
+# Any array, for functions that check their arguments themselves.
+Operand = Shaped[Array, "..."]

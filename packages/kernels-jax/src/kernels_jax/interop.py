@@ -1,13 +1,13 @@
-"""Weights between PyTorch and JAX: a `state_dict` by name, NumPy arrays where the two meet.
+"""Weights from PyTorch to JAX and back: a `state_dict` by name, with NumPy arrays as the exchange format.
 
-The path to a leaf of a pytree, joined by dots, is the name of the weight. `SIRENKernelND`, `KernelFiLMGenerator` and
+The name of a weight is the path to its leaf in the pytree, joined by dots. `SIRENKernelND`, `KernelFiLMGenerator` and
 the windows have the fields of their counterparts in kernels-core and kernels-film, so their names and shapes are those
-of the `state_dict` there; so have `eqx.nn.Linear`, and tuples, lists and dictionaries of such modules. One frequency
-per row or per block only sets first weights: those of `MultiOmegaSIRENKernelND` and
-`BlockDiagonalMultiOmegaSIRENKernelND` are loaded into a `SIRENKernelND`.
+of the `state_dict` there. The same holds for `eqx.nn.Linear`, and for tuples, lists and dictionaries of such modules.
+`MultiOmegaSIRENKernelND` and `BlockDiagonalMultiOmegaSIRENKernelND` differ from `SIRENKernelND` only in their initial
+weights: load theirs into a `SIRENKernelND`.
 
-Neither framework is imported for the other. The geometry is no weight: build the module with the arguments of its
-counterpart, `L_cache` above all.
+Neither framework is imported for the other. A `state_dict` does not contain the geometry: build the module with the
+arguments of its counterpart, `L_cache` in particular.
 """
 
 import os
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from ._scope import _label
+from ._paths import dotted
 
 __all__ = ["from_state_dict", "load_safetensors", "save_safetensors", "to_state_dict"]
 
@@ -29,19 +29,20 @@ M = TypeVar("M")
 
 
 def from_state_dict(module: M, state: Mapping[str, Any], *, prefix: str = "") -> M:
-    """A copy of `module` with the weights of a `state_dict`, each in the dtype of the leaf whose place it takes.
+    """A copy of `module` with the weights of a `state_dict`, each cast to the dtype of the leaf that it replaces.
 
     Args:
-        module: any pytree of modules; `eqx.filter_eval_shape` of its constructor will do, which draws no weights.
-        state: names to PyTorch tensors (any dtype that NumPy has or bfloat16, any device and `requires_grad`), NumPy or
-            JAX arrays, which are copied. JAX transformations see through none of them.
-        prefix: takes the names that begin with it, and leaves the others alone: `"kernel."` for the kernel of a
-            `CKConvND`.
+        module: any pytree of modules; with shapes from `eqx.filter_eval_shape` in place of weights no initial weights
+            are drawn.
+        state: a mapping from names to PyTorch tensors (any dtype of NumPy or bfloat16, any device and `requires_grad`),
+            NumPy or JAX arrays. They are copied and are constants under JAX transformations.
+        prefix: only names that begin with it are loaded, without it: `"kernel."` for the kernel of a `CKConvND`.
+            Default: empty, all names.
 
     Raises:
-        TypeError: `state` is no mapping of names; a value that is no array; floating-point, integer, complex or boolean
-            where the leaf is another of these.
-        ValueError: names that are missing or unexpected, shapes that differ. All of them are told.
+        TypeError: `state` is not a mapping with str keys, a value is not an array, or its kind (floating-point,
+            integer, complex, boolean) is not that of the leaf.
+        ValueError: names are missing or unexpected, or shapes differ; the message lists all of them.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -52,7 +53,9 @@ def from_state_dict(module: M, state: Mapping[str, Any], *, prefix: str = "") ->
         [[0.5, 0.25]]
     """
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
-        raise TypeError(f"`state` must map names to arrays, as `state_dict()` does; got {type(state).__name__}")
+        raise TypeError(
+            f"`state` must be a mapping from names to arrays, as `state_dict()` returns; got {type(state).__name__}"
+        )
     given = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     leaves = _weights(module)
     if not given and leaves:
@@ -63,20 +66,20 @@ def from_state_dict(module: M, state: Mapping[str, Any], *, prefix: str = "") ->
 
     def filled(path: Any, leaf: Any) -> Any:
         # A copy, because PyTorch trains in place.
-        return jnp.array(arrays[_name(path)], dtype=leaf.dtype) if _is_weight(leaf) else leaf
+        return jnp.array(arrays[dotted(path)], dtype=leaf.dtype) if _is_weight(leaf) else leaf
 
     result: M = jax.tree_util.tree_map_with_path(filled, module)
     return result
 
 
 def to_state_dict(module: Any, *, prefix: str = "") -> dict[str, NDArray[Any]]:
-    """The weights of `module` as NumPy arrays of their own, under the names of a `state_dict` and with `prefix` before.
+    """The weights of `module` as new NumPy arrays, by the names of a `state_dict` with `prefix` prepended.
 
-    bfloat16 becomes float32, which NumPy has and which loses nothing. In PyTorch:
+    bfloat16, which NumPy lacks, becomes float32 without loss. In PyTorch:
     `layer.load_state_dict({name: torch.from_numpy(value) for name, value in to_state_dict(module).items()})`.
 
     Raises:
-        ValueError: shapes without weights, as `eqx.filter_eval_shape` makes them; two weights of one name.
+        ValueError: `module` has shapes from `eqx.filter_eval_shape` in place of weights, or two weights of one name.
 
     Example:
         >>> from kernels_jax import ExponentialModulationND
@@ -92,8 +95,9 @@ def load_safetensors(module: M, path: str | os.PathLike[str], *, prefix: str = "
 
     Raises:
         ModuleNotFoundError: safetensors is not installed.
-        OSError: no such file.
-        TypeError, ValueError: no safetensors file, and as `from_state_dict`.
+        OSError: the file does not exist or cannot be read.
+        TypeError: as `from_state_dict`.
+        ValueError: the file is not a safetensors file, and as `from_state_dict`.
 
     Example:
         >>> import tempfile
@@ -111,26 +115,26 @@ def load_safetensors(module: M, path: str | os.PathLike[str], *, prefix: str = "
         raise
     except Exception as error:  # a file of another kind fails in many ways
         raise ValueError(
-            f"{os.fspath(path)} is no safetensors file ({error}); of one that torch.save wrote, give "
+            f"{os.fspath(path)} is not a safetensors file ({error}); for a file of torch.save, pass "
             "torch.load(path, weights_only=True) to `from_state_dict`"
         ) from error
     return from_state_dict(module, state, prefix=prefix)
 
 
 def save_safetensors(module: Any, path: str | os.PathLike[str], *, prefix: str = "") -> None:
-    """Write the weights of `module` to a safetensors file, in their dtypes, bfloat16 too; all of it or nothing.
+    """Write the weights of `module` to a safetensors file, in their dtypes including bfloat16, atomically.
 
     Raises:
         ModuleNotFoundError: safetensors is not installed.
         OSError: the file cannot be written.
         ValueError: as `to_state_dict`.
 
-    The example is that of `load_safetensors`.
+    Example: see `load_safetensors`.
     """
     data = _safetensors().save(_arrays(module, prefix))
-    path = Path(path).resolve()  # through links, which stay
+    path = Path(path).resolve()  # replace the target of a link, not the link
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
+        raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         partial.write_bytes(data)
@@ -144,7 +148,7 @@ def _safetensors() -> Any:
         import safetensors.numpy
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "safetensors files take the package safetensors: pip install 'kernels-jax[safetensors]'"
+            "safetensors files need the package safetensors: pip install 'kernels-jax[safetensors]'"
         ) from error
     return safetensors.numpy
 
@@ -153,35 +157,31 @@ def _is_weight(leaf: Any) -> bool:
     return isinstance(leaf, (jax.Array, np.ndarray, jax.ShapeDtypeStruct))
 
 
-def _name(path: Iterable[Any]) -> str:
-    return ".".join(map(_label, path))
-
-
 def _weights(module: Any) -> dict[str, Any]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(module)
     weights: dict[str, Any] = {}
     for path, leaf in leaves:
-        if _is_weight(leaf) and weights.setdefault(_name(path), leaf) is not leaf:
-            raise ValueError(f"two weights of {type(module).__name__} are called {_name(path)!r}")
+        if _is_weight(leaf) and weights.setdefault(dotted(path), leaf) is not leaf:
+            raise ValueError(f"two weights of {type(module).__name__} have the name {dotted(path)!r}")
     return weights
 
 
 def _arrays(module: Any, prefix: str) -> dict[str, NDArray[Any]]:
     weights = _weights(module)
     if blank := [name for name, leaf in weights.items() if isinstance(leaf, jax.ShapeDtypeStruct)]:
-        raise ValueError(f"{type(module).__name__} has a shape but no weight for {blank[0]!r}: load weights first")
+        raise ValueError(f"{type(module).__name__} has a shape in place of the weight {blank[0]!r}: load weights first")
     return {prefix + name: np.array(leaf) for name, leaf in weights.items()}
 
 
 def _as_numpy(name: str, value: Any) -> NDArray[Any]:
     try:
-        if hasattr(value, "detach"):  # a PyTorch tensor, known by its manners
+        if hasattr(value, "detach"):  # a PyTorch tensor, recognised without importing torch
             value = value.detach().cpu()
             if str(value.dtype) == "torch.bfloat16":
                 value = value.float()
             value = value.numpy()
         return np.asarray(value)
-    except Exception as error:  # whatever keeps a tensor from being an array: its dtype, its layout, no data at all
+    except Exception as error:  # a dtype, layout or device that NumPy does not have
         raise TypeError(f"`state`: {name!r} cannot be a NumPy array: {error}") from error
 
 
@@ -207,6 +207,6 @@ def _check_fit(
 
 
 def _kind(dtype: Any) -> str:
-    """What conversions may not change."""
+    """The kind of a dtype, which no conversion may change."""
     kinds = {"floating-point": jnp.floating, "integer": jnp.integer, "complex": jnp.complexfloating}
     return next((name for name, kind in kinds.items() if jnp.issubdtype(dtype, kind)), str(dtype))

@@ -1,0 +1,1 @@
+"""Convolution kernels as functions of position, windows on them, and the FFT convolution."""

@@ -1,0 +1,151 @@
+"""Depthwise convolution by FFT: one function for every rank, boundary, layout and dtype."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex
+
+from .. import _check
+from .._types import Kernel, Operand, PerChannel, Signal
+from .axis_plan import AxisPlan, plan_axis
+
+PADDINGS = ("zero", "circular", "causal")
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+
+Spectrum = Complex[Array, "..."]
+
+
+def fftconv_nd(
+    x: Operand,
+    kernel: Operand,
+    shortcut: Operand | None = None,
+    *,
+    padding: str | Sequence[str] = "zero",
+    channels_last: bool = False,
+) -> Operand:
+    """Depthwise N-d convolution of "same" size: shared or per-item kernels, mixed boundaries, a shortcut.
+
+    `y[b,c,n] = sum_j kernel[b|0,c,j] * x[b,c,n + K//2 - j] + shortcut[c] * x[b,c,n]`, per axis: the alignment of
+    `jax.lax.conv_general_dilated` with `padding="SAME"` and the kernel flipped. On a causal axis
+    `y[n] = sum_{0<=j<=n} kernel[j] * x[n-j]`. The cost depends on K only through the padding.
+
+    Args:
+        x: `(B, C, *N)`, or `(B, *N, C)` with `channels_last`; the rank gives the number of axes.
+        kernel: `(1|B, C, *K)`, or `(1|B, *K, C)` with `channels_last`. Batch 1 is shared by all batch items.
+        shortcut: `(C,)`, any floating dtype. Default: None, no shortcut.
+        padding: `"zero"` (default; 1 <= K <= 2N), `"circular"` (1 <= K <= N) or `"causal"` (1 <= K <= 2N; lags beyond
+            N - 1 have no effect), one for all axes or one per axis.
+        channels_last: whether channels are the last axis of `x`, `kernel` and the result. Default: False.
+
+    Returns:
+        An array of `x`'s shape and dtype. The arithmetic is float64 if `x` or `kernel` is, else float32.
+
+    Raises:
+        TypeError: an operand is not a float16, bfloat16, float32 or float64 array.
+        ValueError: rank, channels or batch of the operands do not match, K is out of range, or a padding is unknown.
+
+    FFT rounding spreads over the whole signal of a channel: a spike of size s changes every output, earlier ones on a
+    causal axis too, by about eps * s, and a NaN or infinity reaches every output of its batch item and channel.
+    Differentiable to any order in forward and reverse mode; works under `jit`, `vmap` and `jax.checkpoint`, which
+    keeps the operands instead of their spectra for the gradient.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x, kernel = jnp.eye(3)[None], jnp.broadcast_to(jnp.array([1.0, 2.0, 3.0]), (1, 3, 3))
+        >>> fftconv_nd(x, kernel).round(4)[0].tolist()
+        [[2.0, 3.0, 0.0], [1.0, 2.0, 3.0], [0.0, 1.0, 2.0]]
+        >>> x, kernel = jnp.ones((2, 8, 50, 37)), jnp.ones((1, 8, 99, 37))
+        >>> fftconv_nd(x, kernel, padding=("causal", "circular")).shape
+        (2, 8, 50, 37)
+    """
+    paddings = _check_operands(x, kernel, shortcut, padding, _check.flag("channels_last", channels_last))
+    x, kernel = jnp.asarray(x), jnp.asarray(kernel)
+    if channels_last:
+        x, kernel = jnp.moveaxis(x, -1, 1), jnp.moveaxis(kernel, -1, 1)
+    plan = [plan_axis(*axis) for axis in zip(x.shape[2:], kernel.shape[2:], paddings, strict=True)]
+    # JAX has no FFT in half precision.
+    dtype = jnp.promote_types(jnp.promote_types(x.dtype, kernel.dtype), jnp.float32)
+    taps = kernel.astype(dtype)
+    if shortcut is not None:
+        taps = _with_shortcut(taps, jnp.asarray(shortcut, dtype), plan)
+    y = _convolve(x.astype(dtype), taps, plan).astype(x.dtype)
+    return jnp.moveaxis(y, 1, -1) if channels_last else y
+
+
+def _convolve(x: Signal, kernel: Kernel, plan: Sequence[AxisPlan]) -> Signal:
+    lengths = [axis.length for axis in plan]
+    spectrum = _forward(x, lengths) * _forward(_place(kernel, plan), lengths)
+    y = _inverse(spectrum, lengths)
+    starts = [0 if axis.wraps else axis.centre for axis in plan]
+    limits = [start + axis.signal for start, axis in zip(starts, plan, strict=True)]
+    return jax.lax.slice(y, (0, 0, *starts), (*y.shape[:2], *limits))
+
+
+def _place(kernel: Kernel, plan: Sequence[AxisPlan]) -> Operand:
+    """The taps used; on circular axes padded to the signal and rolled to have the kernel origin first."""
+    kernel = jax.lax.slice(kernel, [0] * kernel.ndim, (*kernel.shape[:2], *(axis.taps for axis in plan)))
+    widths = [(0, axis.length - axis.taps if axis.wraps else 0) for axis in plan]
+    shifts = [-axis.centre if axis.wraps else 0 for axis in plan]
+    return jnp.roll(jnp.pad(kernel, [(0, 0), (0, 0), *widths]), shifts, range(2, kernel.ndim))
+
+
+def _forward(signal: Operand, lengths: Sequence[int]) -> Spectrum:
+    """Real FFT over the last axes, zero-padded to `lengths`; one transform in XLA has at most three axes."""
+    last, first = lengths[-3:], lengths[:-3]
+    spectrum = jnp.fft.rfftn(signal, last, range(-len(last), 0))
+    for axis, length in enumerate(first, start=2):
+        spectrum = jnp.fft.fft(spectrum, length, axis)
+    return spectrum
+
+
+def _inverse(spectrum: Spectrum, lengths: Sequence[int]) -> Operand:
+    """The inverse of `_forward`, uncropped."""
+    last, first = lengths[-3:], lengths[:-3]
+    for axis, length in enumerate(first, start=2):
+        spectrum = jnp.fft.ifft(spectrum, length, axis)
+    return jnp.fft.irfftn(spectrum, last, range(-len(last), 0))
+
+
+def _with_shortcut(kernel: Kernel, shortcut: PerChannel, plan: Sequence[AxisPlan]) -> Kernel:
+    """`kernel` with the shortcut added at its origin: the same operator with one pass less over the signal."""
+    sizes = kernel.shape[2:]
+    widths = [(axis.centre, size - 1 - axis.centre) for axis, size in zip(plan, sizes, strict=True)]
+    return kernel + jnp.pad(shortcut.reshape(1, -1, *[1] * len(plan)), [(0, 0), (0, 0), *widths])
+
+
+def _check_operands(
+    x: Operand, kernel: Operand, shortcut: Operand | None, padding: str | Sequence[str], channels_last: bool
+) -> tuple[str, ...]:
+    operands = {"x": x, "kernel": kernel} | ({} if shortcut is None else {"shortcut": shortcut})
+    for name, array in operands.items():
+        if not isinstance(array, (jax.Array, np.ndarray)):
+            raise TypeError(f"`{name}` must be an array, got {type(array).__name__}")
+        if str(array.dtype) not in DTYPES:
+            raise TypeError(f"`{name}` must be float16, bfloat16, float32 or float64, got {array.dtype}")
+    layout = "(B, *N, C)" if channels_last else "(B, C, *N)"
+    if x.ndim < 3:
+        raise ValueError(f"`x` must be {layout} with at least one spatial axis; got shape {x.shape}")
+    paddings = _check.per_axis("padding", padding, x.ndim - 2, lambda item, value: _check.choice(item, value, PADDINGS))
+    channel = -1 if channels_last else 1
+    channels = x.shape[channel]
+    if kernel.ndim != x.ndim or kernel.shape[channel] != channels:
+        raise ValueError(
+            f"`kernel` must have the rank and the channels of `x` ({layout}, channels_last={channels_last}): "
+            f"`x` has shape {x.shape}, `kernel` {kernel.shape}"
+        )
+    if kernel.shape[0] != 1 and kernel.shape[0] != x.shape[0]:
+        raise ValueError(f"`kernel` must have batch 1 or {x.shape[0]} (the batch of `x`), got {kernel.shape[0]}")
+    if shortcut is not None and shortcut.shape != (channels,):
+        raise ValueError(f"`shortcut` must have shape ({channels},), one value per channel; got {shortcut.shape}")
+    first = 1 if channels_last else 2
+    for axis, kind in enumerate(paddings):
+        signal, taps = x.shape[first + axis], kernel.shape[first + axis]
+        limit = signal if kind == "circular" else 2 * signal
+        if not 1 <= taps <= limit:
+            raise ValueError(
+                f"`kernel` has {taps} taps on spatial axis {axis}, where {kind!r} padding of {signal} samples allows "
+                f"1 to {limit}"
+            )
+    return paddings

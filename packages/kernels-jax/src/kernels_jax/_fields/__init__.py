@@ -1,0 +1,1 @@
+"""Coordinate networks: SIRENs, networks that depend on a context, random Fourier features."""
