@@ -1,5 +1,11 @@
 """Sphinx configuration."""
 
+import importlib
+import pkgutil
+
+from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
+
 project = "kernels"
 author = "The kernels authors"
 copyright = author
@@ -15,3 +21,16 @@ autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_custom_sections = [("Shapes", "notes_style")]
 suppress_warnings = ["myst.header"]
+
+
+def defining_module(app: Sphinx, package: str, name: str) -> str | None:
+    """The private module with the source of a public class or function, whose `__module__` is the package."""
+    folder = importlib.import_module(package).__path__
+    for module in pkgutil.walk_packages(folder, f"{package}."):
+        if name in ModuleAnalyzer.for_module(module.name).find_tags():
+            return module.name
+    return None
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("viewcode-follow-imported", defining_module)

@@ -1,5 +1,7 @@
 """The commands of the README, and links between pages."""
 
+import contextlib
+import io
 import re
 from pathlib import Path
 
@@ -33,3 +35,11 @@ def test_links_point_to_existing_files() -> None:
             r'srcset="([^"]+)"', page.read_text()
         ):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_printed_plan_is_what_its_example_prints() -> None:
+    page = (ROOT / "docs" / "convolution.md").read_text()
+    (example, printed), *_ = re.findall(r"```python\n(.*?)```\s+```text\n(.*?)```", page, re.DOTALL)
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        exec(example, {})
+    assert output.getvalue() == printed

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
+from kernels_core import fftconv_nd, keep_freed_memory
 from kernels_core._fftconv import route, strided_copy
 from kernels_core._fftconv.axis import SLOW_PRIME, fast_length, plan_axes
 from kernels_core._fftconv.direct import Direct
 from kernels_core._fftconv.overlap_save import OverlapSave, segments_of
 from kernels_core._fftconv.route import Problem
 from kernels_core._fftconv.spectral import Spectral
+from torch import Tensor
 
 
 def ratio(first: Callable[[], object], second: Callable[[], object], seconds: float = 0.5) -> float:
@@ -112,7 +114,21 @@ def copies() -> None:
         print(f"  {length} x 256: {ratio(lambda: strided_copy.strided_copy(x, target), lambda: target.copy_(x)):.2f}")  # noqa: B023
 
 
+def allocator() -> None:
+    print("Freed memory kept (`keep_freed_memory(True)`, the default) over given back")
+    for items, channels, signal in ((8, 96, (64, 64)), (8, 64, (4096,)), (4, 32, (24, 24, 24))):
+        x = torch.randn(items, channels, *signal, requires_grad=True)
+        kernel = torch.randn(1, channels, *signal, requires_grad=True)
+
+        def steps(keep: bool, x: Tensor = x, kernel: Tensor = kernel) -> None:
+            keep_freed_memory(keep)
+            for _ in range(5):
+                fftconv_nd(x, kernel).sum().backward()
+
+        print(f"  {signal}, training: {ratio(lambda: steps(True), lambda: steps(False), 3.0):.2f}")
+
+
 if __name__ == "__main__":
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    for table in (direct, overlap_save, blocks, primes, copies):
+    for table in (direct, overlap_save, blocks, primes, copies, allocator):
         table()

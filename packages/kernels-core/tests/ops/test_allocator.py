@@ -1,0 +1,59 @@
+"""The policy for freed memory, seen in page faults of a process of its own."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+from kernels_core import keep_freed_memory
+
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's policy")
+
+PROGRAM = """
+import resource, sys
+import torch
+from kernels_core import fftconv_nd, keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(4 << 20)  # 16 MiB, 4096 pages
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+torch.set_num_threads(1)
+x = torch.randn(1, 1, 3000)
+for step in sys.argv[1:]:
+    if step == "convolve":
+        fftconv_nd(x, x, padding="causal")
+    else:
+        keep_freed_memory(step == "keep")
+    torch.ones(4 << 20)
+    print(faults() < 4096 * 5)
+"""
+
+
+def kept(*steps: str, **environment: str) -> list[bool]:
+    """After each step, whether large temporaries reuse their pages."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    command = [sys.executable, "-c", PROGRAM, *steps]
+    result = subprocess.run(command, env=env | environment, capture_output=True, text=True, check=True, timeout=120)
+    return [line == "True" for line in result.stdout.split()]
+
+
+def test_both_ways_and_back() -> None:
+    assert kept("keep", "give", "keep") == [True, False, True]
+
+
+def test_convolving_keeps_memory_unless_that_was_decided_before() -> None:
+    assert kept("convolve") == [True]
+    assert kept("give", "convolve") == [False, False]
+
+
+def test_the_environment_decides_first() -> None:
+    assert kept("convolve", MALLOC_MMAP_THRESHOLD_="131072") == [False]
+
+
+def test_a_value_that_is_no_bool_is_an_error() -> None:
+    with pytest.raises(TypeError, match="`enabled` must be a bool, got 'no'"):
+        keep_freed_memory("no")  # type: ignore[arg-type]
