@@ -5,9 +5,9 @@ import signal
 import time
 
 import numpy as np
-from kernels_bench.run import _race
-from kernels_bench.run._case import Case, Contest, Contestant
-from kernels_bench.run._clock import Effort
+from kernels_bench.run._suites.case import Case, Contest, Contestant
+from kernels_bench.run._timing import race as _race
+from kernels_bench.run._timing.clock import Effort
 
 EFFORT = Effort(seconds=0, rounds=(3, 3), sample=0)
 _conductor = 0

@@ -3,8 +3,8 @@
 `kernels-bench run`, or `python -m kernels_bench.run` where nothing but torch, NumPy and kernels-core is installed.
 """
 
-from ._case import Case, Contest, Contestant
 from ._command import main
-from ._suites import SUITES
+from ._suites.case import Case, Contest, Contestant
+from ._suites.suite import SUITES
 
 __all__ = ["SUITES", "Case", "Contest", "Contestant", "main"]

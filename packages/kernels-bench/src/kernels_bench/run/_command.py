@@ -12,13 +12,13 @@ from typing import Any
 
 from .._output import prepare_folder, write_atomically
 from . import _allocator
-from ._case import OURS
-from ._compare import SCHEMA
 from ._machine import machine
-from ._markdown import markdown, scaling_tables, summary_table
 from ._options import parse
-from ._rows import summary
-from ._run import NothingToRunError, Plan, choose, effort_for, limit_threads, run_plan, series_of
+from ._plan import NothingToRunError, Plan, choose, effort_for, limit_threads, run_plan, series_of
+from ._results.compare import SCHEMA
+from ._results.markdown import markdown, scaling_tables, summary_table
+from ._results.rows import summary
+from ._suites.case import OURS
 from .peers import peers_found
 
 
@@ -112,7 +112,7 @@ def _write(result: dict[str, Any], outputs: dict[str, Path]) -> None:
 def _pictures(scaling: list[Any], folder: Path) -> list[str]:
     """Names of the pictures per theme; none where matplotlib is missing."""
     try:
-        from ._scaling_picture import scaling_picture
+        from ._results.scaling_picture import scaling_picture
     except ImportError:
         _say("No picture: matplotlib is not installed")
         return []

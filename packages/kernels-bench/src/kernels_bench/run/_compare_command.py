@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from ._compare import Change, UnreadableError, compare, differences, read
-from ._markdown import table
+from ._results.compare import Change, UnreadableError, compare, differences, read
+from ._results.markdown import table
 
 
 def compare_files(old_path: Path, new_path: Path) -> int:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ._case import BARE, OURS, Case, Contest
-from ._compare_results import difference
+from ._results.difference import difference
+from ._suites.case import BARE, OURS, Case, Contest
 
 Record = dict[str, Any]
 """What is known of a case, as it goes into the JSON file."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import _allocator
-from ._suites import SUITES
+from ._suites.suite import SUITES
 
 
 def option_parser(program: str) -> argparse.ArgumentParser:

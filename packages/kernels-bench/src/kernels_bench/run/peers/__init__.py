@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._case import Contestant
+from .._suites.case import Contestant
 
 
 @dataclass(frozen=True)

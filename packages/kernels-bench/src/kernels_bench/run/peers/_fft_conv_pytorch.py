@@ -4,8 +4,8 @@ from fft_conv_pytorch import fft_conv
 from torch import Tensor
 from torch.nn import functional
 
-from .._case import Contestant
-from .._fftconv import ConvCase
+from .._suites.case import Contestant
+from .._suites.fftconv import ConvCase
 from ._torch_direct import flipped
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import _torch
-from .._case import Arrays, Contestant
-from .._fftconv import ConvCase
-from .._layers import KernelCase, LayerCase, kernel_and_window, layer_contestant
+from .._suites import torch_steps
+from .._suites.case import Arrays, Contestant
+from .._suites.fftconv import ConvCase
+from .._suites.layers import KernelCase, LayerCase, kernel_and_window, layer_contestant
 
 
 def fftconv(case: ConvCase, device: str) -> Contestant | None:
@@ -18,7 +18,7 @@ def fftconv(case: ConvCase, device: str) -> Contestant | None:
     convolve = _operation(case)
     if convolve is None or case.dtype == "float64":
         return None
-    return Contestant(_torch.step(convolve, case.training), _torch.copies)
+    return Contestant(torch_steps.step(convolve, case.training), torch_steps.copies)
 
 
 def _operation(case: ConvCase) -> Any:
@@ -58,13 +58,13 @@ def kernel(case: KernelCase, device: str, ours: nn.ModuleDict) -> Contestant:
         return values if window is None else window(grid=grid, x=values)
 
     def adapt(inputs: Arrays) -> Arrays:
-        conditioning, grad = _torch.copies(inputs)
+        conditioning, grad = torch_steps.copies(inputs)
         return conditioning, grad.movedim(1, -1).contiguous()
 
     def collect(results: tuple[Tensor, ...]) -> list[Tensor]:
         return [results[0].movedim(-1, 1), *results[1:]]
 
-    return Contestant(_torch.module_step(parts, forward, case.training), adapt, collect)
+    return Contestant(torch_steps.module_step(parts, forward, case.training), adapt, collect)
 
 
 def layer(case: LayerCase, device: str, ours: nn.Module) -> Contestant | None:

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._case import Contestant
-from .._conditioners import ConditionerCase
+from .._suites.case import Contestant
+from .._suites.conditioners import ConditionerCase
 
 
 def conditioner(case: ConditionerCase, contestant: Callable[..., Contestant]) -> Contestant:

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from scipy import fft, signal
 
-from .. import _torch
-from .._case import Arrays, Contestant
-from .._fftconv import ConvCase
+from .._suites import torch_steps
+from .._suites.case import Arrays, Contestant
+from .._suites.fftconv import ConvCase
 
 
 def fftconv(case: ConvCase, device: str) -> Contestant | None:
@@ -21,7 +21,7 @@ def fftconv(case: ConvCase, device: str) -> Contestant | None:
     kept = [slice(None)] * first + kept
 
     def adapt(inputs: Arrays) -> Arrays:
-        x, kernel, shortcut, _ = _torch.copies(inputs)
+        x, kernel, shortcut, _ = torch_steps.copies(inputs)
         if shortcut is not None:
             shortcut = shortcut.view(-1, *[1] * len(axes)) if first == 2 else shortcut
         return tuple(None if tensor is None else tensor.numpy() for tensor in (x, kernel, shortcut))

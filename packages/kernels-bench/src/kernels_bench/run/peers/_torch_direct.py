@@ -6,9 +6,9 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional
 
-from .. import _torch
-from .._case import Arrays, Contestant
-from .._fftconv import ConvCase
+from .._suites import torch_steps
+from .._suites.case import Arrays, Contestant
+from .._suites.fftconv import ConvCase
 
 # More multiplications than this take seconds, and lose by more than an order of magnitude.
 MOST_MULTIPLICATIONS = 1e9
@@ -34,7 +34,7 @@ def flipped(case: ConvCase, convolve: Callable[..., Tensor]) -> Contestant:
         return y.movedim(1, -1) if case.channels_last else y
 
     def adapt(inputs: Arrays) -> Arrays:
-        x, kernel, shortcut, grad = _torch.copies(inputs)
+        x, kernel, shortcut, grad = torch_steps.copies(inputs)
         weight = kernel.detach().movedim(-1, 1) if case.channels_last else kernel.detach()
         weight = weight.flatten(0, 1).unsqueeze(1).flip(axes).contiguous()
         return x, weight.requires_grad_(case.training), shortcut, grad
@@ -46,7 +46,7 @@ def flipped(case: ConvCase, convolve: Callable[..., Tensor]) -> Contestant:
         grad_kernel = grad_weight.flip(axes).reshape(-1, case.channels, *case.kernel)
         return y, grad_x, grad_kernel.movedim(1, -1) if case.channels_last else grad_kernel, *rest
 
-    return Contestant(_torch.step(function, case.training), adapt, collect)
+    return Contestant(torch_steps.step(function, case.training), adapt, collect)
 
 
 def _convolve(case: ConvCase) -> Callable[..., Tensor]:

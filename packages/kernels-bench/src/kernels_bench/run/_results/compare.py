@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ._case import OURS
-from ._rows import mebibytes, rivals, seconds
-from ._statistics import Spread
+from .._suites.case import OURS
+from .rows import mebibytes, rivals, seconds
+from .statistics import Spread
 
 # Of files of results.
 SCHEMA = "kernels-bench/1"

@@ -5,8 +5,8 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ._case import Case, Contest
-from .peers import PEERS
+from ..peers import PEERS
+from .case import Case, Contest
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Suite:
 
 
 SUITES = {
-    "fftconv": Suite("_fftconv", "torch", ("torch", "kernels_core")),
-    "ckconv": Suite("_layers", "torch", ("torch", "kernels_core")),
-    "siren": Suite("_layers", "torch", ("torch", "kernels_core")),
-    "film": Suite("_layers", "torch", ("torch", "kernels_core", "kernels_film")),
-    "conditioners": Suite("_conditioners", "jax", ("jax", "kernels_jax")),
+    "fftconv": Suite("fftconv", "torch", ("torch", "kernels_core")),
+    "ckconv": Suite("layers", "torch", ("torch", "kernels_core")),
+    "siren": Suite("layers", "torch", ("torch", "kernels_core")),
+    "film": Suite("layers", "torch", ("torch", "kernels_core", "kernels_film")),
+    "conditioners": Suite("conditioners", "jax", ("jax", "kernels_jax")),
 }
 
 

@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from . import _allocator
-from ._case import Case
-from ._server import ChildError, ForkServer, can_fork
+from .. import _allocator
+from .._suites.case import Case
+from .server import ChildError, ForkServer, can_fork
 
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**17), "MALLOC_TRIM_THRESHOLD_": str(2**17)}
 
@@ -43,7 +43,7 @@ def measure(case: Case, contestant: str, threads: int) -> int | None:
     """The peak of one contestant in this process."""
     import torch
 
-    from ._suites import contest_of
+    from .._suites.suite import contest_of
 
     torch.set_num_threads(threads)
     contest = contest_of(case, "cpu", [contestant])

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernels_bench.run._case import BARE, OURS, Case, Contest
-from kernels_bench.run._cases import cases_of
-from kernels_bench.run._compare_results import difference
-from kernels_bench.run._suites import SUITES, contest_of
+from kernels_bench.run._results.difference import difference
+from kernels_bench.run._suites.case import BARE, OURS, Case, Contest
+from kernels_bench.run._suites.cases import cases_of
+from kernels_bench.run._suites.suite import SUITES, contest_of
 from kernels_bench.run.peers import PEERS
 
 torch = pytest.importorskip("torch")
 
-from kernels_bench.run._fftconv import ConvCase, _exact  # noqa: E402
-from kernels_bench.run._layers import KernelCase, LayerCase  # noqa: E402
+from kernels_bench.run._suites.fftconv import ConvCase, _exact  # noqa: E402
+from kernels_bench.run._suites.layers import KernelCase, LayerCase  # noqa: E402
 
 ALL = [peer.name for peer in PEERS]
 
@@ -146,7 +146,7 @@ def test_conditioned_kernels_and_layers_agree(training: bool) -> None:
 @pytest.mark.parametrize("shared", [False, True])
 def test_conditioners_agree(layer: str, shared: bool) -> None:
     pytest.importorskip("kernels_jax")
-    from kernels_bench.run._conditioners import ConditionerCase
+    from kernels_bench.run._suites.conditioners import ConditionerCase
 
     case = ConditionerCase(label="test", layer=layer, rows=6, channels=4, cond_dim=3, shared=shared)
     for training in (False, True):

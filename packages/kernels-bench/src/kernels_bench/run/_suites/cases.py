@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ._case import Case
+from .case import Case
 
 BLOCKS: dict[str, Any] = {"kernel": "BlockDiagonalMultiOmegaSIRENKernelND", "options": {}}
 
@@ -26,7 +26,7 @@ def _boundary(padding: str, signal: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def _fftconv() -> list[Case]:
-    from ._fftconv import ConvCase
+    from .fftconv import ConvCase
 
     def conv(label: str, signal: tuple[int, ...], batch: int, channels: int, padding: str, **options: Any) -> Case:
         boundary = _boundary(padding, signal)
@@ -97,7 +97,7 @@ def _fftconv() -> list[Case]:
 
 
 def _ckconv() -> list[Case]:
-    from ._layers import LayerCase
+    from .layers import LayerCase
 
     def layer(label: str, signal: tuple[int, ...], batch: int, channels: int, padding: str, **options: Any) -> Case:
         boundary = _boundary(padding, signal)
@@ -133,7 +133,7 @@ def _ckconv() -> list[Case]:
 
 
 def _siren() -> list[Case]:
-    from ._layers import KernelCase
+    from .layers import KernelCase
 
     def image(**options: Any) -> Case:
         return KernelCase(label="image", lengths=(32, 32), channels=96, **options)
@@ -156,7 +156,7 @@ def _siren() -> list[Case]:
 
 
 def _film() -> list[Case]:
-    from ._layers import KernelCase, LayerCase
+    from .layers import KernelCase, LayerCase
 
     cases = [
         KernelCase(label="sequence", lengths=(1024,), channels=64, batch=8, width=32),
@@ -172,7 +172,7 @@ def _film() -> list[Case]:
 
 
 def _conditioners() -> list[Case]:
-    from ._conditioners import ConditionerCase
+    from .conditioners import ConditionerCase
 
     def hyper(rows: int, channels: int, cond_dim: int, **options: Any) -> Case:
         options |= {"rows": rows, "channels": channels, "cond_dim": cond_dim}

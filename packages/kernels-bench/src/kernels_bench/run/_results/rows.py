@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ._case import BARE, OURS
-from ._statistics import Spread, geometric_mean, pairwise_ratio
+from .._suites.case import BARE, OURS
+from .statistics import Spread, geometric_mean, pairwise_ratio
 
 Record = dict[str, Any]
 

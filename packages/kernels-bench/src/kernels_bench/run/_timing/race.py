@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
-from ._case import Case
-from ._clock import Effort, interleave, sampler
-from ._suites import contest_of
+from .._suites.case import Case
+from .._suites.suite import contest_of
+from .clock import Effort, interleave, sampler
 
 # Seconds before each sample: the threads of the contestant before still wait for work, busily, for some milliseconds.
 PAUSE = 0.01

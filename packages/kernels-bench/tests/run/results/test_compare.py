@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from kernels_bench.__main__ import app
-from kernels_bench.run._compare import SCHEMA, compare, group_change, time_noise, verdict
-from kernels_bench.run._statistics import Spread
+from kernels_bench.run._results.compare import SCHEMA, compare, group_change, time_noise, verdict
+from kernels_bench.run._results.statistics import Spread
 from typer.testing import CliRunner
 
 MIB = 2**20

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._case import Arrays, Contestant
+from .case import Arrays, Contestant
 
 # Largest relative difference that rounding of inputs, sums and results explains.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 5e-3, "float64": 1e-10}

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import _torch
-from ._case import OURS, Arrays, Case, Contest, Contestant, short_dtype, sizes
-from .peers import Peer
+from ..peers import Peer
+from . import torch_steps
+from .case import OURS, Arrays, Case, Contest, Contestant, short_dtype, sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +105,8 @@ def contest(case: KernelCase | LayerCase, device: str, peers: Sequence[Peer]) ->
         inputs=lambda seed: _inputs(case, device, seed),
         contestants=contestants,
         # Gradients of weights are sums over all points, whose terms cancel.
-        tolerance=_torch.TOLERANCE[getattr(case, "dtype", "float32")] * 5,
-        extra_bytes=_torch.cuda_extra_bytes if device == "cuda" else None,
+        tolerance=torch_steps.TOLERANCE[getattr(case, "dtype", "float32")] * 5,
+        extra_bytes=torch_steps.cuda_extra_bytes if device == "cuda" else None,
     )
 
 
@@ -174,10 +174,10 @@ def _kernel_contestant(case: KernelCase, parts: nn.ModuleDict) -> Contestant:
         return values if window is None else window.window(axes, values)
 
     def adapt(inputs: Arrays) -> Arrays:
-        *others, grad = _torch.copies(inputs)
+        *others, grad = torch_steps.copies(inputs)
         return *others, grad.movedim(1, -1).contiguous().movedim(-1, 1)
 
-    return Contestant(_torch.module_step(parts, forward, case.training), adapt)
+    return Contestant(torch_steps.module_step(parts, forward, case.training), adapt)
 
 
 def layer_contestant(case: LayerCase, layer: nn.Module) -> Contestant:
@@ -186,7 +186,7 @@ def layer_contestant(case: LayerCase, layer: nn.Module) -> Contestant:
     def forward(x: Tensor, conditioning: Tensor | None) -> Tensor:
         return layer(x, is_bhl_input=not case.channels_last, conditioning=conditioning)
 
-    return Contestant(_torch.module_step(layer, forward, case.training), _torch.copies)
+    return Contestant(torch_steps.module_step(layer, forward, case.training), torch_steps.copies)
 
 
 def _inputs(case: KernelCase | LayerCase, device: str, seed: int) -> Arrays:

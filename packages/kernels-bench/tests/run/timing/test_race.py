@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import race_toys
-from kernels_bench.run import _race
-from kernels_bench.run._case import BARE, OURS
-from kernels_bench.run._server import ChildError, ForkServer, can_fork
+from kernels_bench.run._suites.case import BARE, OURS
+from kernels_bench.run._timing import race as _race
+from kernels_bench.run._timing.server import ChildError, ForkServer, can_fork
 
 pytest.importorskip("torch")
 if not can_fork():
@@ -44,7 +44,7 @@ def test_one_who_says_nothing_is_given_up(server: ForkServer) -> None:
 
 
 def test_a_convolution_is_timed(server: ForkServer) -> None:
-    from kernels_bench.run._fftconv import ConvCase
+    from kernels_bench.run._suites.fftconv import ConvCase
 
     case = ConvCase(label="test", signal=(2048,), batch=2, channels=64, padding=("causal",))
     for training in (False, True):

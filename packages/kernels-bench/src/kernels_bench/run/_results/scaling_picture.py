@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from .._pictures import Picture, Theme, draw
-from ._case import BARE
-from ._scaling import DIRECT, crossover_words, curve
+from ..._pictures import Picture, Theme, draw
+from .._suites.case import BARE
+from .scaling import DIRECT, crossover_words, curve
 
 
 def scaling_picture(scaling: Sequence[dict[str, Any]]) -> Picture:

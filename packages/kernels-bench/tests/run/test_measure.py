@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernels_bench.run._case import BARE, OURS, Arrays, Case, Contest, Contestant
-from kernels_bench.run._clock import Effort, interleave, sampler
-from kernels_bench.run._compare_results import difference
-from kernels_bench.run._markdown import markdown
 from kernels_bench.run._measure import Record, measure
-from kernels_bench.run._rows import line, memory_ratio, ratio, summary
+from kernels_bench.run._results.difference import difference
+from kernels_bench.run._results.markdown import markdown
+from kernels_bench.run._results.rows import line, memory_ratio, ratio, summary
+from kernels_bench.run._suites.case import BARE, OURS, Arrays, Case, Contest, Contestant
+from kernels_bench.run._timing.clock import Effort, interleave, sampler
 
 EFFORT = Effort(seconds=0, rounds=(3, 3), sample=0)
 

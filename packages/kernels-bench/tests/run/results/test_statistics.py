@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernels_bench.run._case import fast_length, short_dtype, sizes
-from kernels_bench.run._rows import mebibytes, seconds
-from kernels_bench.run._statistics import Spread, crossover, fit_exponent, geometric_mean, pairwise_ratio
+from kernels_bench.run._results.rows import mebibytes, seconds
+from kernels_bench.run._results.statistics import Spread, crossover, fit_exponent, geometric_mean, pairwise_ratio
+from kernels_bench.run._suites.case import fast_length, short_dtype, sizes
 
 TIMES = st.floats(1e-6, 1e3)
 
@@ -69,7 +69,7 @@ def test_numbers_are_written_with_units_that_suit() -> None:
     assert (sizes((7, 8)), short_dtype("bfloat16"), short_dtype("float64")) == ("7x8", "bf16", "f64")
 
 
-@pytest.mark.parametrize("module", ["_case", "_compare_results", "_rows", "_statistics"])
+@pytest.mark.parametrize("module", ["_suites.case", "_results.difference", "_results.rows", "_results.statistics"])
 def test_examples_in_docstrings(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"kernels_bench.run.{module}"))
     assert result.attempted

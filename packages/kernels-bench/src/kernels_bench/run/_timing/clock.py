@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ._case import Contest
+from .._suites.case import Contest
 
 Clock = Callable[[Callable[[], None]], float]
 """Runs a function and says how many seconds it took."""

@@ -5,16 +5,16 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ._case import Case, Contest
-from ._cases import cases_of
-from ._clock import Effort, cuda_clock, input_bytes, interleave, sampler
 from ._measure import Record, measure
-from ._memory import MemoryServer
-from ._race import race
-from ._rows import line
-from ._scaling import Series, scale, series
-from ._server import ChildError, ForkServer, can_fork
-from ._suites import SUITES, contest_of
+from ._results.rows import line
+from ._results.scaling import Series, scale, series
+from ._suites.case import Case, Contest
+from ._suites.cases import cases_of
+from ._suites.suite import SUITES, contest_of
+from ._timing.clock import Effort, cuda_clock, input_bytes, interleave, sampler
+from ._timing.memory import MemoryServer
+from ._timing.race import race
+from ._timing.server import ChildError, ForkServer, can_fork
 
 Say = Callable[[str], None]
 

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import kernels_jax
 
-from ._case import OURS, Arrays, Case, Contest, Contestant
-from .peers import Peer
+from ..peers import Peer
+from .case import OURS, Arrays, Case, Contest, Contestant
 
 DEPTH = 3
 

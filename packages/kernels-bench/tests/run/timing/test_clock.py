@@ -3,8 +3,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from kernels_bench.run._case import Contest, Contestant
-from kernels_bench.run._clock import Effort, input_bytes, interleave, sampler, wall_clock
+from kernels_bench.run._suites.case import Contest, Contestant
+from kernels_bench.run._timing.clock import Effort, input_bytes, interleave, sampler, wall_clock
 
 NAMES = ["kernels", "peer"]
 

@@ -7,9 +7,9 @@ import torch
 from kernels_core import fftconv_nd
 from torch import Tensor
 
-from . import _torch
-from ._case import BARE, OURS, Arrays, Case, Contest, Contestant, fast_length, short_dtype, sizes
-from .peers import Peer
+from ..peers import Peer
+from . import torch_steps
+from .case import BARE, OURS, Arrays, Case, Contest, Contestant, fast_length, short_dtype, sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ def contest(case: ConvCase, device: str, peers: Sequence[Peer]) -> Contest:
     def ours(x: Tensor, kernel: Tensor, shortcut: Tensor | None) -> Tensor:
         return fftconv_nd(x, kernel, shortcut, padding=case.padding, channels_last=case.channels_last)
 
-    contestants = {OURS: Contestant(_torch.step(ours, case.training), _torch.copies)}
+    contestants = {OURS: Contestant(torch_steps.step(ours, case.training), torch_steps.copies)}
     for peer in peers:
         if (other := peer.offer("fftconv", case, device)) is not None:
             contestants[peer.name] = other
@@ -83,9 +83,9 @@ def contest(case: ConvCase, device: str, peers: Sequence[Peer]) -> Contest:
     return Contest(
         inputs=lambda seed: _inputs(case, device, seed),
         contestants=contestants,
-        tolerance=_torch.TOLERANCE[case.dtype],
+        tolerance=torch_steps.TOLERANCE[case.dtype],
         exact=lambda inputs: _exact(case, inputs),
-        extra_bytes=_torch.cuda_extra_bytes if device == "cuda" else None,
+        extra_bytes=torch_steps.cuda_extra_bytes if device == "cuda" else None,
     )
 
 
@@ -164,4 +164,4 @@ def _exact(case: ConvCase, inputs: Arrays) -> tuple[Tensor, ...]:
             y = y + shortcut.view(-1, *[1] * len(dims)) * x
         return y.movedim(1, -1) if case.channels_last else y
 
-    return _torch.step(convolve, case.training)(*double)
+    return torch_steps.step(convolve, case.training)(*double)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from kernels_bench.__main__ import app
-from kernels_bench.run import SUITES, _allocator, _run, main
-from kernels_bench.run._case import OURS, Case
-from kernels_bench.run._cases import cases_of
-from kernels_bench.run._clock import Effort
-from kernels_bench.run._compare import SCHEMA
-from kernels_bench.run._memory import MemoryServer
+from kernels_bench.run import SUITES, _allocator, _plan, main
+from kernels_bench.run._results.compare import SCHEMA
+from kernels_bench.run._suites.case import OURS, Case
+from kernels_bench.run._suites.cases import cases_of
+from kernels_bench.run._timing.clock import Effort
+from kernels_bench.run._timing.memory import MemoryServer
 from kernels_bench.run.peers import PEERS
 from typer.testing import CliRunner
 
@@ -31,7 +31,7 @@ TINY: dict[str, dict[str, Any]] = {
 
 
 class NoMemoryServer(MemoryServer):
-    """Says a number without a process, whose start takes seconds; `test_run_memory` tests the real one."""
+    """Says a number without a process, whose start takes seconds; `test_memory` tests the real one."""
 
     def extra_bytes(self, case: Case, contestant: str) -> int:
         return len(contestant)
@@ -44,11 +44,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     def few(suite: str) -> Sequence[Case]:
         return [replace(case, **TINY[suite]) for case in cases_of(suite)]
 
-    monkeypatch.setattr(_run, "cases_of", few)
-    monkeypatch.setattr(_run, "MemoryServer", NoMemoryServer)
-    monkeypatch.setattr(_run, "can_fork", lambda: False)
+    monkeypatch.setattr(_plan, "cases_of", few)
+    monkeypatch.setattr(_plan, "MemoryServer", NoMemoryServer)
+    monkeypatch.setattr(_plan, "can_fork", lambda: False)
     for name in ("EFFORT", "QUICK"):
-        monkeypatch.setattr(_run, name, Effort(seconds=0, rounds=(2, 2), sample=0))
+        monkeypatch.setattr(_plan, name, Effort(seconds=0, rounds=(2, 2), sample=0))
     monkeypatch.setattr("kernels_bench.run._command.limit_threads", lambda threads: None)
 
 
@@ -87,14 +87,14 @@ def test_a_quick_run_of_each_suite(suite: str, tmp_path: Path, capsys: pytest.Ca
 
 @pytest.mark.usefixtures("tiny")
 def test_scaling(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from kernels_bench.run import _scaling
+    from kernels_bench.run._results import scaling as _scaling
 
     def few(quick: bool) -> list[_scaling.Series]:
         return [
             replace(each, cases=[replace(case, channels=2) for case in each.cases]) for each in _scaling.series(quick)
         ]
 
-    monkeypatch.setattr(_run, "series", few)
+    monkeypatch.setattr(_plan, "series", few)
     arguments = ["siren", "--quick", "--filter", "sequence", "--scaling", "--out", str(tmp_path)]
     assert main(arguments) == 0
     scaling = json.loads((tmp_path / "results.json").read_text())["scaling"]
@@ -180,7 +180,7 @@ def test_a_device_that_is_not_there_is_refused(
 
 def test_large_cases_are_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    names = {device: {case.name for case in _run.choose(["fftconv"], [], False, device)} for device in ("cpu", "cuda")}
+    names = {device: {case.name for case in _plan.choose(["fftconv"], [], False, device)} for device in ("cpu", "cuda")}
     assert names["cpu"] < names["cuda"]
     assert all("/backbone/" in name or "/large " in name for name in names["cuda"] - names["cpu"])
 
@@ -190,7 +190,7 @@ def test_our_own_failure_is_an_error(capsys: pytest.CaptureFixture[str], monkeyp
     def broken(*arguments: Any, **options: Any) -> None:
         raise ValueError("broken on purpose")
 
-    monkeypatch.setattr("kernels_bench.run._fftconv.fftconv_nd", broken)
+    monkeypatch.setattr("kernels_bench.run._suites.fftconv.fftconv_nd", broken)
     assert main(["fftconv", "--quick", "--filter", "language"]) == 1
     assert "broken on purpose" in capsys.readouterr().out
 
@@ -230,9 +230,9 @@ def test_an_allocator_that_retains_starts_the_command_anew(monkeypatch: pytest.M
 BARE_MACHINE = """
 import sys
 sys.modules.update(dict.fromkeys(["typer", "rich", "click", "matplotlib", "jinja2", "sklearn", "scipy", "jax"]))
-from kernels_bench.run import _run, main
-from kernels_bench.run._clock import Effort
-_run.QUICK = Effort(seconds=0, rounds=(2, 2), sample=0)
+from kernels_bench.run import _plan, main
+from kernels_bench.run._timing.clock import Effort
+_plan.QUICK = Effort(seconds=0, rounds=(2, 2), sample=0)
 raise SystemExit(main(sys.argv[1:]))
 """
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ._case import BARE, OURS
-from ._rows import disagreement, mebibytes, memory_ratio, ratio, rivals, seconds, spread_words
-from ._scaling import crossover_words
-from ._statistics import Spread
+from .._suites.case import BARE, OURS
+from .rows import disagreement, mebibytes, memory_ratio, ratio, rivals, seconds, spread_words
+from .scaling import crossover_words
+from .statistics import Spread
 
 
 def markdown(result: dict[str, Any], pictures: Sequence[str] = ()) -> str:

@@ -3,8 +3,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from kernels_bench.run._case import OURS
-from kernels_bench.run._memory import MemoryServer
+from kernels_bench.run._suites.case import OURS
+from kernels_bench.run._timing.memory import MemoryServer
 
 pytest.importorskip("torch")
 if not Path("/proc/self/clear_refs").exists():
@@ -17,7 +17,7 @@ def peak_of(code: str) -> float:
     """MiB by which a fresh process measures that `code`, the body of a function, rises."""
     body = "\n".join(f"    {line}" for line in code.splitlines())
     script = f"""
-from kernels_bench.run._memory import peak_extra_bytes
+from kernels_bench.run._timing.memory import peak_extra_bytes
 def work():
 {body}
 print(peak_extra_bytes(work))
@@ -44,7 +44,7 @@ def test_what_a_first_call_leaves_behind_is_no_extra() -> None:
 
 
 def test_a_child_measures_a_convolution() -> None:
-    from kernels_bench.run._fftconv import ConvCase
+    from kernels_bench.run._suites.fftconv import ConvCase
 
     case = ConvCase(label="test", signal=(4096,), batch=4, channels=64, padding=("causal",), taps=(3,))
     size = 4 * 64 * 4096 * 4 / MIB
@@ -59,7 +59,7 @@ def test_a_child_measures_a_convolution() -> None:
 
 
 def test_what_cannot_be_measured_is_none_and_the_next_is_measured() -> None:
-    from kernels_bench.run._fftconv import ConvCase
+    from kernels_bench.run._suites.fftconv import ConvCase
 
     case = ConvCase(label="test", signal=(64,), batch=1, channels=4, padding=("causal",))
     with MemoryServer(threads=1) as server:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ._case import OURS, Case
-from ._statistics import Spread, crossover, fit_exponent
+from .._suites.case import OURS, Case
+from .statistics import Spread, crossover, fit_exponent
 
 Record = dict[str, Any]
 DIRECT = "torch convNd"
@@ -33,8 +33,8 @@ class Series:
 
 def series(quick: bool) -> list[Series]:
     """All of them; with `quick` fewer lengths."""
-    from ._fftconv import ConvCase
-    from ._layers import LayerCase
+    from .._suites.fftconv import ConvCase
+    from .._suites.layers import LayerCase
 
     def sequence(length: int) -> Case:
         shape = {"signal": (length,), "padding": ("causal",), "batch": 1, "channels": 32}
