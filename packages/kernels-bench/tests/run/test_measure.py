@@ -9,7 +9,7 @@ from kernels_bench.run._measure import Record, measure
 from kernels_bench.run._results.difference import difference
 from kernels_bench.run._results.markdown import markdown
 from kernels_bench.run._results.rows import line, memory_ratio, ratio, summary
-from kernels_bench.run._suites.case import BARE, OURS, Arrays, Case, Contest, Contestant
+from kernels_bench.run._suites.case import BARE, OURS, Arrays, Case, Comparison, Implementation
 from kernels_bench.run._timing.clock import Effort, interleave, sampler
 
 EFFORT = Effort(seconds=0, rounds=(3, 3), sample=0)
@@ -30,16 +30,16 @@ class Toy(Case):
         return "100"
 
 
-def doubling(**others: Callable[[Any], Any]) -> Contest:
+def doubling(**others: Callable[[Any], Any]) -> Comparison:
     """Doubling numbers, done right by this project and somehow by others."""
 
-    def contestant(function: Callable[[Any], Any]) -> Contestant:
-        return Contestant(run=lambda x: (function(x),), adapt=lambda inputs: (inputs[0].copy(),))
+    def implementation(function: Callable[[Any], Any]) -> Implementation:
+        return Implementation(run=lambda x: (function(x),), adapt=lambda inputs: (inputs[0].copy(),))
 
     functions = {OURS: lambda x: 2 * x, **others, BARE: lambda x: None}
-    return Contest(
+    return Comparison(
         inputs=lambda seed: (np.random.default_rng(seed).standard_normal(100).astype(np.float32),),
-        contestants={name: contestant(function) for name, function in functions.items()},
+        implementations={name: implementation(function) for name, function in functions.items()},
         tolerance=1e-3,
         exact=_exact,
     )
@@ -49,25 +49,27 @@ def _exact(inputs: Arrays) -> Arrays:
     return (inputs[0].astype(np.float64) * 2,)
 
 
-def measured(contest: Contest, bytes_of: dict[str, int] | None = None, lost: Sequence[str] = ()) -> Record:
+def measured(comparison: Comparison, bytes_of: dict[str, int] | None = None, lost: Sequence[str] = ()) -> Record:
     def race(names: Sequence[str]) -> tuple[dict[str, list[float]], dict[str, str]]:
         running = [name for name in names if name not in lost]
-        return interleave(sampler(contest, EFFORT.clock), running, EFFORT, 0), dict.fromkeys(lost, "its process ended")
+        return interleave(sampler(comparison, EFFORT.clock), running, EFFORT, 0), dict.fromkeys(
+            lost, "its process ended"
+        )
 
-    record = measure(Toy(label="toy", training=True), contest, race, (bytes_of or {}).get)
+    record = measure(Toy(label="toy", training=True), comparison, race, (bytes_of or {}).get)
     json.dumps(record, allow_nan=False)
     return record
 
 
 def test_those_who_agree_are_timed_and_compared() -> None:
     record = measured(doubling(peer=lambda x: x + x), {OURS: 100, "peer": 250})
-    assert {name: len(entry["seconds"]) for name, entry in record["contestants"].items()} == {
+    assert {name: len(entry["seconds"]) for name, entry in record["implementations"].items()} == {
         OURS: 3,
         "peer": 3,
         BARE: 3,
     }
-    assert record["contestants"]["peer"]["difference"] == 0
-    pairs = zip(record["contestants"]["peer"]["seconds"], record["contestants"][OURS]["seconds"], strict=True)
+    assert record["implementations"]["peer"]["difference"] == 0
+    pairs = zip(record["implementations"]["peer"]["seconds"], record["implementations"][OURS]["seconds"], strict=True)
     found = ratio(record, "peer")
     assert found is not None
     assert found.median == pytest.approx(float(np.median([b / a for b, a in pairs])))
@@ -90,7 +92,7 @@ def test_those_who_agree_are_timed_and_compared() -> None:
 )
 def test_a_wrong_result_yields_no_ratio(wrong: Callable[[Any], Any]) -> None:
     record = measured(doubling(peer=wrong, right=lambda x: x + x), {OURS: 100, "peer": 250, "right": 200})
-    entry = record["contestants"]["peer"]
+    entry = record["implementations"]["peer"]
     assert entry["agrees"] is False
     assert "seconds" not in entry
     assert "extra_bytes" not in entry
@@ -101,7 +103,7 @@ def test_a_wrong_result_yields_no_ratio(wrong: Callable[[Any], Any]) -> None:
     assert "disagrees, so no ratio" in words
     assert "x" not in words.split("disagrees")[0]
     # It is said who is right.
-    assert record["contestants"][OURS]["error"] < 1e-7
+    assert record["implementations"][OURS]["error"] < 1e-7
     assert entry["error"] is None or entry["error"] > 1e-3
 
 
@@ -110,13 +112,13 @@ def test_one_who_fails_is_left_out_with_what_it_said() -> None:
         raise RuntimeError("no such kernel\nat line 1")
 
     record = measured(doubling(peer=fail, right=lambda x: x + x))
-    assert record["contestants"]["peer"] == {"failed": "RuntimeError: no such kernel"}
+    assert record["implementations"]["peer"] == {"failed": "RuntimeError: no such kernel"}
     assert ratio(record, "right") is not None
 
 
 def test_one_who_is_lost_while_timed_is_left_out_with_why() -> None:
     record = measured(doubling(peer=lambda x: x + x, right=lambda x: x + x), {"peer": 1}, lost=["peer"])
-    entry = record["contestants"]["peer"]
+    entry = record["implementations"]["peer"]
     assert entry["failed"] == "its process ended"
     assert "extra_bytes" not in entry
     assert ratio(record, "peer") is None
@@ -131,22 +133,25 @@ def test_one_who_is_lost_while_timed_is_left_out_with_why() -> None:
 
 
 def test_without_our_own_result_nothing_is_compared() -> None:
-    contest = doubling(peer=lambda x: x + x)
+    comparison = doubling(peer=lambda x: x + x)
 
     def fail(x: Any) -> Any:
         raise ValueError("broken")
 
-    broken = Contest(
-        contest.inputs, {**contest.contestants, OURS: Contestant(fail, tuple)}, contest.tolerance, contest.exact
+    broken = Comparison(
+        comparison.inputs,
+        {**comparison.implementations, OURS: Implementation(fail, tuple)},
+        comparison.tolerance,
+        comparison.exact,
     )
-    assert measured(broken)["contestants"] == {OURS: {"failed": "ValueError: broken"}}
+    assert measured(broken)["implementations"] == {OURS: {"failed": "ValueError: broken"}}
 
 
 def test_tables_show_losing_cases_like_winning_ones() -> None:
     records = [measured(doubling(peer=lambda x: x + x), {OURS: 100, "peer": share}) for share in (50, 200)]
     for record, speed in zip(records, (0.5, 2.0), strict=True):
-        ours = record["contestants"][OURS]["seconds"]
-        record["contestants"]["peer"]["seconds"] = [speed * each for each in ours]
+        ours = record["implementations"][OURS]["seconds"]
+        record["implementations"]["peer"]["seconds"] = [speed * each for each in ours]
     page = markdown({"command": "run", "environment": {}, "cases": records, "summary": summary(records), "scaling": []})
     assert "x0.50 (0.50 to 0.50)" in page
     assert "x2.00 (2.00 to 2.00)" in page

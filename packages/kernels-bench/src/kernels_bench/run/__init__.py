@@ -4,7 +4,7 @@
 """
 
 from ._command import main
-from ._suites.case import Case, Contest, Contestant
+from ._suites.case import Case, Comparison, Implementation
 from ._suites.suite import SUITES
 
-__all__ = ["SUITES", "Case", "Contest", "Contestant", "main"]
+__all__ = ["SUITES", "Case", "Comparison", "Implementation", "main"]

@@ -77,7 +77,7 @@ def _run(options: Namespace, outputs: dict[str, Path], arguments: Sequence[str])
     }
     _write(result, outputs)
     _say(f"{len(records)} cases in {time.perf_counter() - start:.0f} s")
-    return 1 if any("failed" in record["contestants"][OURS] for record in records) else 0
+    return 1 if any("failed" in record["implementations"][OURS] for record in records) else 0
 
 
 def _prepare(options: Namespace) -> dict[str, Path]:

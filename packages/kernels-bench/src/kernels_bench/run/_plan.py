@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from ._measure import Record, measure
 from ._results.rows import line
 from ._results.scaling import Series, scale, series
-from ._suites.case import Case, Contest
+from ._suites.case import Case, Comparison
 from ._suites.cases import cases_of
-from ._suites.suite import SUITES, contest_of
+from ._suites.suite import SUITES, comparison_of
+from ._timing.child import Child, can_fork
 from ._timing.clock import Effort, cuda_clock, input_bytes, interleave, sampler
-from ._timing.memory import MemoryServer
-from ._timing.race import race
-from ._timing.server import ChildError, ForkServer, can_fork
+from ._timing.isolated import interleave_isolated, prepare_samples
+from ._timing.memory import extra_bytes
 
 Say = Callable[[str], None]
 
@@ -124,35 +124,30 @@ def run_plan(plan: Plan, say: Say) -> tuple[list[Record], list[Record]]:
     """Measure every case and every series, and say a line on each."""
     total = len(plan.cases) + sum(len(each.cases) for each in plan.series)
     numbers = iter(range(1, total + 1))
-    with ForkServer(os.environ) as races, MemoryServer(plan.threads) as memory:
 
-        def one(case: Case, peers: Sequence[str]) -> Record:
-            say(f"[{next(numbers)}/{total}] {case.name}")
-            contest = contest_of(case, plan.device, peers)
-            record = measure(
-                case,
-                contest,
-                lambda names: _race(case, contest, names, plan, races),
-                lambda name: memory.extra_bytes(case, name),
-            )
-            for text in line(record):
-                say(f"    {text}")
-            return record
-
-        return [one(case, plan.peers) for case in plan.cases], scale(plan.series, plan.peers, one)
-
-
-def _race(
-    case: Case, contest: Contest, names: Sequence[str], plan: Plan, races: ForkServer
-) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """On the CPU each contestant in a process of its own; a GPU belongs to this one, and JAX does not fork."""
-    if contest.extra_bytes is not None or not can_fork():
-        sample = sampler(contest, plan.effort.clock)
-        return interleave(sample, names, plan.effort, input_bytes(contest)), {}
-    try:
-        result: tuple[dict[str, list[float]], dict[str, str]] = races.ask(
-            race, case, names, input_bytes(contest), plan.effort, plan.threads
+    def one(case: Case, peers: Sequence[str]) -> Record:
+        say(f"[{next(numbers)}/{total}] {case.name}")
+        comparison = comparison_of(case, plan.device, peers)
+        record = measure(
+            case,
+            comparison,
+            lambda names: _time(case, comparison, names, plan),
+            lambda name: extra_bytes(case, name, plan.threads),
         )
-    except ChildError as error:
-        return {}, dict.fromkeys(names, str(error))
-    return result
+        for text in line(record):
+            say(f"    {text}")
+        return record
+
+    return [one(case, plan.peers) for case in plan.cases], scale(plan.series, plan.peers, one)
+
+
+def _time(
+    case: Case, comparison: Comparison, names: Sequence[str], plan: Plan
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """On the CPU each implementation in a process of its own; a GPU belongs to this one, and JAX does not fork."""
+    effort, size = plan.effort, input_bytes(comparison)
+    if comparison.extra_bytes is not None or not can_fork():
+        return interleave(sampler(comparison, effort.clock), names, effort, size), {}
+    return interleave_isolated(
+        lambda name: Child(prepare_samples, case, name, effort.clock, plan.threads), names, effort, size
+    )

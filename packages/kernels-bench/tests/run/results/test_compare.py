@@ -18,7 +18,7 @@ def results(**seconds: list[float]) -> dict[str, Any]:
         {
             "name": name,
             "group": "forward",
-            "contestants": {"kernels": {"seconds": times, "extra_bytes": 100 * MIB}, "peer": {"agrees": True}},
+            "implementations": {"kernels": {"seconds": times, "extra_bytes": 100 * MIB}, "peer": {"agrees": True}},
         }
         for name, times in seconds.items()
     ]
@@ -57,11 +57,11 @@ def test_scattered_times_allow_more() -> None:
 def test_a_machine_that_was_busy_is_no_change() -> None:
     old, new = results(a=STEADY), results(a=[2 * time for time in STEADY])
     for result, factor in ((old, 1.0), (new, 2.0)):
-        result["cases"][0]["contestants"]["peer"]["seconds"] = [factor * time for time in STEADY]
+        result["cases"][0]["implementations"]["peer"]["seconds"] = [factor * time for time in STEADY]
     assert [change.verdict for change in compare(old, new)] == ["same"]
-    new["cases"][0]["contestants"]["peer"]["seconds"] = STEADY
+    new["cases"][0]["implementations"]["peer"]["seconds"] = STEADY
     assert [change.verdict for change in compare(old, new)] == ["slower"]
-    del old["cases"][0]["contestants"]["peer"]["seconds"]
+    del old["cases"][0]["implementations"]["peer"]["seconds"]
     assert [change.verdict for change in compare(old, new)] == ["slower"]
 
 
@@ -101,7 +101,7 @@ def test_something_got_slower(tmp_path: Path) -> None:
 )
 def test_memory(tmp_path: Path, now: int, exit_code: int) -> None:
     new = results(a=STEADY)
-    new["cases"][0]["contestants"]["kernels"]["extra_bytes"] = now
+    new["cases"][0]["implementations"]["kernels"]["extra_bytes"] = now
     assert run(tmp_path, results(a=STEADY), new).exit_code == exit_code
 
 
@@ -109,7 +109,7 @@ def test_failing_or_disagreeing_is_worse(tmp_path: Path) -> None:
     old = results(a=STEADY)
     for name, entry in (("kernels", {"failed": "ValueError: no"}), ("peer", {"agrees": False})):
         new = copy.deepcopy(old)
-        new["cases"][0]["contestants"][name] = entry
+        new["cases"][0]["implementations"][name] = entry
         result = run(tmp_path, old, new)
         assert result.exit_code == 1, result.output
     assert run(tmp_path, new, new).exit_code == 0

@@ -1,4 +1,4 @@
-"""Every contestant of every suite on small cases: they agree, and with independent results."""
+"""Every implementation of every suite on small cases: they agree, and with independent results."""
 
 import itertools
 import warnings
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from kernels_bench.run._results.difference import difference
-from kernels_bench.run._suites.case import BARE, OURS, Case, Contest
+from kernels_bench.run._suites.case import BARE, OURS, Case, Comparison
 from kernels_bench.run._suites.cases import cases_of
-from kernels_bench.run._suites.suite import SUITES, contest_of
+from kernels_bench.run._suites.suite import SUITES, comparison_of
 from kernels_bench.run.peers import PEERS
 
 torch = pytest.importorskip("torch")
@@ -22,23 +22,23 @@ from kernels_bench.run._suites.layers import KernelCase, LayerCase  # noqa: E402
 ALL = [peer.name for peer in PEERS]
 
 
-def agree(case: Case) -> Contest:
+def agree(case: Case) -> Comparison:
     """All who offer the case give the same."""
-    contest = contest_of(case, "cpu", ALL)
-    inputs = contest.inputs(3)
+    comparison = comparison_of(case, "cpu", ALL)
+    inputs = comparison.inputs(3)
     results = {}
-    for name, contestant in contest.contestants.items():
+    for name, implementation in comparison.implementations.items():
         with warnings.catch_warnings():
             if name != OURS:
                 warnings.simplefilter("ignore")
-            raw = contestant.run(*contestant.adapt(inputs))
+            raw = implementation.run(*implementation.adapt(inputs))
         if name != BARE:
-            results[name] = list(contestant.collect(raw))
+            results[name] = list(implementation.collect(raw))
     for name, result in results.items():
-        assert difference(results[OURS], result) <= contest.tolerance, name
-    if contest.exact is not None:
-        assert difference(list(contest.exact(inputs)), results[OURS]) <= contest.tolerance
-    return contest
+        assert difference(results[OURS], result) <= comparison.tolerance, name
+    if comparison.exact is not None:
+        assert difference(list(comparison.exact(inputs)), results[OURS]) <= comparison.tolerance
+    return comparison
 
 
 def conv_cases() -> Iterator[ConvCase]:
@@ -74,18 +74,18 @@ def test_convolutions_agree(case: ConvCase) -> None:
 
 def test_who_offers_which_convolution() -> None:
     case = ConvCase(label="test", signal=(16,), padding=("zero",), batch=2, channels=3)
-    direct = contest_of(case, "cpu", ["torch convNd", "scipy.signal"])
-    assert list(direct.contestants) == [OURS, "torch convNd", "scipy.signal", BARE]
-    training = contest_of(replace(case, training=True), "cpu", ["torch convNd", "scipy.signal"])
-    assert list(training.contestants) == [OURS, "torch convNd", BARE]
+    direct = comparison_of(case, "cpu", ["torch convNd", "scipy.signal"])
+    assert list(direct.implementations) == [OURS, "torch convNd", "scipy.signal", BARE]
+    training = comparison_of(replace(case, training=True), "cpu", ["torch convNd", "scipy.signal"])
+    assert list(training.implementations) == [OURS, "torch convNd", BARE]
     huge = replace(case, signal=(2**16,), channels=64)
-    assert "torch convNd" not in contest_of(huge, "cpu", ["torch convNd"]).contestants
+    assert "torch convNd" not in comparison_of(huge, "cpu", ["torch convNd"]).implementations
 
 
 def test_the_float64_result_is_the_sum_that_defines_it() -> None:
     signal, taps, padding = (5, 4), (4, 3), ("causal", "circular")
     case = ConvCase(label="test", signal=signal, taps=taps, padding=padding, batch=1, channels=1)
-    x, kernel, shortcut, _ = contest_of(case, "cpu", []).inputs(0)
+    x, kernel, shortcut, _ = comparison_of(case, "cpu", []).inputs(0)
     (result,) = _exact(case, (x, kernel, shortcut, None))
     expected = np.zeros(signal)
     for n, m, j, k in itertools.product(*map(range, (*signal, *taps))):
@@ -150,12 +150,12 @@ def test_conditioners_agree(layer: str, shared: bool) -> None:
 
     case = ConditionerCase(label="test", layer=layer, rows=6, channels=4, cond_dim=3, shared=shared)
     for training in (False, True):
-        contest = agree(replace(case, training=training))
-        assert list(contest.contestants) == [OURS, "plain JAX"]
-        assert contest.extra_bytes is not None
+        comparison = agree(replace(case, training=training))
+        assert list(comparison.implementations) == [OURS, "plain JAX"]
+        assert comparison.extra_bytes is not None
         # The compiler plans for at least the result.
         size = 6 * (1 if layer == "HyperSIREN" else 4) * 4
-        assert contest.extra_bytes(contest.contestants[OURS], ()) >= size
+        assert comparison.extra_bytes(comparison.implementations[OURS], ()) >= size
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -178,6 +178,6 @@ def test_a_peer_that_does_not_start_is_reported_and_harms_nobody(monkeypatch: py
 
     monkeypatch.setattr(_torch_direct, "fftconv", broken)
     case = ConvCase(label="test", signal=(16,), padding=("zero",), batch=2, channels=3)
-    contest = contest_of(case, "cpu", ["torch convNd"])
+    comparison = comparison_of(case, "cpu", ["torch convNd"])
     with pytest.raises(ImportError, match="another torch"):
-        contest.contestants["torch convNd"].run()
+        comparison.implementations["torch convNd"].run()

@@ -3,32 +3,32 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from kernels_bench.run._suites.case import Contest, Contestant
+from kernels_bench.run._suites.case import Comparison, Implementation
 from kernels_bench.run._timing.clock import Effort, input_bytes, interleave, sampler, wall_clock
 
 NAMES = ["kernels", "peer"]
 
 
 class Race:
-    """Two contestants on numbers drawn from the seed, which note who ran on what."""
+    """Two implementations on numbers drawn from the seed, which note who ran on what."""
 
     def __init__(self, size: int = 4) -> None:
         self.log: list[tuple[str, Any]] = []
-        self.contest = Contest(
+        self.comparison = Comparison(
             inputs=lambda seed: (np.random.default_rng(seed).standard_normal(size),),
-            contestants={name: self._contestant(name) for name in NAMES},
+            implementations={name: self._implementation(name) for name in NAMES},
             tolerance=0.0,
         )
 
-    def _contestant(self, name: str) -> Contestant:
-        return Contestant(
+    def _implementation(self, name: str) -> Implementation:
+        return Implementation(
             run=lambda x: self.log.append((name, x)),
             adapt=lambda inputs: (inputs[0].copy(),),
         )
 
 
 def timed(race: Race, effort: Effort, names: Sequence[str] = NAMES) -> dict[str, list[float]]:
-    return interleave(sampler(race.contest, effort.clock), names, effort, input_bytes(race.contest))
+    return interleave(sampler(race.comparison, effort.clock), names, effort, input_bytes(race.comparison))
 
 
 def scripted(*durations: float) -> Callable[[Callable[[], None]], float]:
@@ -46,7 +46,7 @@ def names(log: Sequence[tuple[str, Any]]) -> list[str]:
     return [name for name, _ in log]
 
 
-def test_contestants_take_turns_on_the_same_fresh_numbers_in_memory_of_their_own() -> None:
+def test_implementations_take_turns_on_the_same_fresh_numbers_in_memory_of_their_own() -> None:
     race = Race()
     effort = Effort(seconds=0, rounds=(3, 9), clock=scripted(1.0, 1.0, 1.0, 1.0, 10, 20, 11, 21, 12, 22))
     seconds = timed(race, effort)
@@ -65,7 +65,7 @@ def test_rounds_go_on_until_the_time_is_up_but_not_for_ever() -> None:
     assert len(timed(race, Effort(seconds=1e9, rounds=(3, 9), clock=scripted(1.0)))["peer"]) == 9
 
 
-def test_fast_contestants_are_called_several_times_on_inputs_of_their_own() -> None:
+def test_fast_implementations_are_called_several_times_on_inputs_of_their_own() -> None:
     race = Race()
     effort = Effort(seconds=0, rounds=(1, 1), sample=1.0, clock=scripted(9.0, 0.25, 9.0, 0.5, 8.0))
     assert timed(race, effort) == {"kernels": [2.0], "peer": [2.0]}  # 8 s for four calls

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from kernels_bench.run._suites.case import OURS
-from kernels_bench.run._timing.memory import MemoryServer
+from kernels_bench.run._timing.memory import extra_bytes
 
 pytest.importorskip("torch")
 if not Path("/proc/self/clear_refs").exists():
@@ -48,25 +48,18 @@ def test_a_child_measures_a_convolution() -> None:
 
     case = ConvCase(label="test", signal=(4096,), batch=4, channels=64, padding=("causal",), taps=(3,))
     size = 4 * 64 * 4096 * 4 / MIB
-    with MemoryServer(threads=1) as server:
-        for _ in range(2):
-            ours, direct = (server.extra_bytes(case, name) for name in (OURS, "torch convNd"))
-            assert ours is not None
-            assert direct is not None
-            # The result at least; direct convolution pads the input and adds the shortcut, and little else.
-            assert size <= ours / MIB <= 12 * size
-            assert size <= direct / MIB <= 5 * size
+    for _ in range(2):
+        ours, direct = (extra_bytes(case, name, threads=1) for name in (OURS, "torch convNd"))
+        assert ours is not None
+        assert direct is not None
+        # The result at least; direct convolution pads the input and adds the shortcut, and little else.
+        assert size <= ours / MIB <= 12 * size
+        assert size <= direct / MIB <= 5 * size
 
 
 def test_what_cannot_be_measured_is_none_and_the_next_is_measured() -> None:
     from kernels_bench.run._suites.fftconv import ConvCase
 
     case = ConvCase(label="test", signal=(64,), batch=1, channels=4, padding=("causal",))
-    with MemoryServer(threads=1) as server:
-        assert server.extra_bytes(case, "nobody") is None
-        assert server.extra_bytes(case, OURS) is not None
-        assert server._process is not None
-        server._process.kill()
-        server._process.wait()
-        assert server.extra_bytes(case, OURS) is None
-        assert server.extra_bytes(case, OURS) is not None
+    assert extra_bytes(case, "nobody", threads=1) is None
+    assert extra_bytes(case, OURS, threads=1) is not None

@@ -78,7 +78,7 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     before = {record["name"]: record for record in old["cases"]}
     pairs = [(before[record["name"]], record) for record in new["cases"] if record["name"] in before]
     changes = [change for pair in pairs for change in _case(*pair)]
-    timed = [pair for pair in pairs if all("seconds" in record["contestants"][OURS] for record in pair)]
+    timed = [pair for pair in pairs if all("seconds" in record["implementations"][OURS] for record in pair)]
     for group in dict.fromkeys(record["group"] for _, record in timed):
         ratios = [evidence(*pair)[0] for pair in timed if pair[1]["group"] == group]
         if len(ratios) >= 3:
@@ -107,13 +107,13 @@ def group_change(group: str, ratios: Sequence[float]) -> Change:
 
 
 def evidence(old: dict[str, Any], new: dict[str, Any]) -> tuple[float, float]:
-    """New time over old, and its noise; relative to a contestant timed in turn with ours if that says less.
+    """New time over old, and its noise; relative to an implementation timed in turn with ours if that says less.
 
     A machine that was slower for a while slows both, which no spread within a run shows.
     """
-    times = [[record["contestants"][OURS]["seconds"]] for record in (old, new)]
-    for name in new["contestants"]:
-        theirs = [record["contestants"].get(name, {}).get("seconds") for record in (old, new)]
+    times = [[record["implementations"][OURS]["seconds"]] for record in (old, new)]
+    for name in new["implementations"]:
+        theirs = [record["implementations"].get(name, {}).get("seconds") for record in (old, new)]
         if name != OURS and all(theirs):
             for samples, other in zip(times, theirs, strict=True):
                 samples.append([a / b for a, b in zip(samples[0], other, strict=True)])
@@ -123,7 +123,7 @@ def evidence(old: dict[str, Any], new: dict[str, Any]) -> tuple[float, float]:
 
 
 def _case(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
-    before, after = old["contestants"][OURS], new["contestants"][OURS]
+    before, after = old["implementations"][OURS], new["implementations"][OURS]
     name = new["name"]
     if "failed" in after:
         return [] if "failed" in before else [Change(name, "worked", after["failed"], None, None, "fails")]
@@ -135,7 +135,7 @@ def _case(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     if (memory := _memory(name, before.get("extra_bytes"), after.get("extra_bytes"))) is not None:
         changes.append(memory)
     for rival in rivals(new):
-        was, now = (record["contestants"].get(rival, {}).get("agrees") for record in (old, new))
+        was, now = (record["implementations"].get(rival, {}).get("agrees") for record in (old, new))
         if was and now is False:
             changes.append(Change(name, f"agreed with {rival}", "disagrees", None, None, "other result"))
     return changes

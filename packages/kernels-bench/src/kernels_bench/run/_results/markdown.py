@@ -68,7 +68,7 @@ def scaling_tables(scaling: Sequence[dict[str, Any]]) -> list[str]:
 def _cases(records: Sequence[dict[str, Any]]) -> list[str]:
     cells = []
     for record in records:
-        for name, entry in record["contestants"].items():
+        for name, entry in record["implementations"].items():
             row = [record["name"] if name == OURS else "", name]
             if "failed" in entry:
                 cells.append([*row, "", "", f"failed: {entry['failed']}", ""])

@@ -10,19 +10,19 @@ Record = dict[str, Any]
 
 
 def ratio(record: Record, name: str) -> Spread | None:
-    """Time of a contestant over this project's, pair by pair; None where there is none to give."""
-    ours, theirs = (record["contestants"].get(each, {}).get("seconds") for each in (OURS, name))
+    """Time of an implementation over this project's, pair by pair; None where there is none to give."""
+    ours, theirs = (record["implementations"].get(each, {}).get("seconds") for each in (OURS, name))
     return pairwise_ratio(theirs, ours) if ours and theirs else None
 
 
 def memory_ratio(record: Record, name: str) -> float | None:
-    """Extra memory of a contestant over this project's, where both need some."""
-    ours, theirs = (record["contestants"].get(each, {}).get("extra_bytes") for each in (OURS, name))
+    """Extra memory of an implementation over this project's, where both need some."""
+    ours, theirs = (record["implementations"].get(each, {}).get("extra_bytes") for each in (OURS, name))
     return theirs / ours if ours and theirs else None
 
 
 def rivals(record: Record) -> list[str]:
-    return [name for name in record["contestants"] if name not in (OURS, BARE)]
+    return [name for name in record["implementations"] if name not in (OURS, BARE)]
 
 
 def seconds(value: float) -> str:
@@ -43,9 +43,9 @@ def mebibytes(value: int | None) -> str:
 
 
 def line(record: Record) -> Iterator[str]:
-    """One line per contestant."""
-    width = max(map(len, record["contestants"]))
-    for name, entry in record["contestants"].items():
+    """One line per implementation."""
+    width = max(map(len, record["implementations"]))
+    for name, entry in record["implementations"].items():
         yield f"{name:{width}}  {_words(record, name, entry)}"
 
 
@@ -74,7 +74,7 @@ def spread_words(times: Spread) -> str:
 
 def disagreement(record: Record, name: str) -> str:
     """That two results differ by more than rounding explains, and which is nearer to float64 where that is known."""
-    entry, ours = record["contestants"][name], record["contestants"][OURS]
+    entry, ours = record["implementations"][name], record["implementations"][OURS]
     gap = entry["difference"]
     words = f"disagrees, so no ratio: results differ by {'any amount' if gap is None else format(gap, '.1e')}"
     words += f", rounding explains {record['tolerance']:.0e}"

@@ -89,17 +89,17 @@ def scale(
 
 
 def curve(records: Sequence[Record], values: Sequence[int], name: str, key: str) -> tuple[list[int], list[float]]:
-    """Where a contestant was measured and what came out: `key` is `"seconds"` (medians) or `"extra_bytes"`."""
+    """Where an implementation was measured and what came out: `key` is `"seconds"` (medians) or `"extra_bytes"`."""
     points = []
     for value, record in zip(values, records, strict=True):
-        measured = record["contestants"].get(name, {}).get(key)
+        measured = record["implementations"].get(name, {}).get(key)
         if measured:
             points.append((value, Spread.of(measured).median if key == "seconds" else float(measured)))
     return [value for value, _ in points], [result for _, result in points]
 
 
 def _exponents(values: Sequence[int], records: Sequence[Record]) -> dict[str, dict[str, float]]:
-    names = dict.fromkeys(name for record in records for name in record["contestants"])
+    names = dict.fromkeys(name for record in records for name in record["implementations"])
     found: dict[str, dict[str, float]] = {}
     for name in names:
         for key, what in (("seconds", "time"), ("extra_bytes", "memory")):

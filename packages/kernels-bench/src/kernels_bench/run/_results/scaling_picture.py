@@ -43,9 +43,9 @@ def scaling_picture(scaling: Sequence[dict[str, Any]]) -> Picture:
 
 
 def _styles(scaling: Sequence[dict[str, Any]], theme: Theme) -> dict[str, dict[str, Any]]:
-    """One look per contestant, the same in every panel."""
+    """One look per implementation, the same in every panel."""
     names = dict.fromkeys(
-        name for entry in scaling for record in entry["records"] for name in record["contestants"] if name != BARE
+        name for entry in scaling for record in entry["records"] for name in record["implementations"] if name != BARE
     )
     looks = cycle([(color, mark) for mark in ("-", "--") for color in theme.lines])
     styles: dict[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""What is compared: a case is data, a contest the functions that a suite makes of it."""
+"""What is compared: a case is data, a comparison the functions that a suite makes of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Implementation:
     """One way to compute a case.
 
     Attributes:
@@ -62,23 +62,23 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Contest:
+class Comparison:
     """A case made executable.
 
     Attributes:
         inputs: random inputs from a seed.
-        contestants: `OURS` first; `BARE`, which has no result to compare, last.
+        implementations: `OURS` first; `BARE`, which has no result to compare, last.
         tolerance: largest relative difference of results that rounding explains.
         exact: the result in float64 by another way, to tell who is right.
-        extra_bytes: peak memory of a contestant on some inputs, where the library can tell without a child process.
+        extra_bytes: peak memory of an implementation on some inputs, where the library can tell without a child process.
         waits: a call returns when its results are there, on a GPU too, so that the wall clock is right.
     """
 
     inputs: Callable[[int], Arrays]
-    contestants: Mapping[str, Contestant]
+    implementations: Mapping[str, Implementation]
     tolerance: float
     exact: Callable[[Arrays], Sequence[Any]] | None = None
-    extra_bytes: Callable[[Contestant, Arrays], int] | None = None
+    extra_bytes: Callable[[Implementation, Arrays], int] | None = None
     waits: bool = False
 
 

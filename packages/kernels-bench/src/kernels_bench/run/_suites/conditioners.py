@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import kernels_jax
 
 from ..peers import Peer
-from .case import OURS, Arrays, Case, Contest, Contestant
+from .case import OURS, Arrays, Case, Comparison, Implementation
 
 DEPTH = 3
 
@@ -71,26 +71,26 @@ class Compiled:
         return int(plan.temp_size_in_bytes + plan.output_size_in_bytes)
 
 
-def contest(case: ConditionerCase, device: str, peers: Sequence[Peer]) -> Contest:
+def comparison(case: ConditionerCase, device: str, peers: Sequence[Peer]) -> Comparison:
     """The case with the peers that offer it; they get the same weights."""
     place = jax.devices("gpu" if device == "cuda" else "cpu")[0]
     module = jax.device_put(_module(case), place)
     example = _inputs(case, place, 0)
 
-    def contestant(function: Callable[..., Any]) -> Contestant:
+    def implementation(function: Callable[..., Any]) -> Implementation:
         compiled = Compiled(function, module, example, case.training)
-        return Contestant(compiled, _copies, list)
+        return Implementation(compiled, _copies, list)
 
-    contestants = {OURS: contestant(lambda module, h, z: module(h, z))}
+    implementations = {OURS: implementation(lambda module, h, z: module(h, z))}
     for peer in peers:
-        if (other := peer.offer("conditioner", case, contestant)) is not None:
-            contestants[peer.name] = other
-    return Contest(
+        if (other := peer.offer("conditioner", case, implementation)) is not None:
+            implementations[peer.name] = other
+    return Comparison(
         inputs=lambda seed: _inputs(case, place, seed),
-        contestants=contestants,
+        implementations=implementations,
         tolerance=5e-3,
         waits=True,
-        extra_bytes=lambda contestant, _: contestant.run.extra_bytes,  # type: ignore[attr-defined]
+        extra_bytes=lambda implementation, _: implementation.run.extra_bytes,  # type: ignore[attr-defined]
     )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..peers import Peer
 from . import torch_steps
-from .case import BARE, OURS, Arrays, Case, Contest, Contestant, fast_length, short_dtype, sizes
+from .case import BARE, OURS, Arrays, Case, Comparison, Implementation, fast_length, short_dtype, sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,20 +69,20 @@ class ConvCase(Case):
         return lengths
 
 
-def contest(case: ConvCase, device: str, peers: Sequence[Peer]) -> Contest:
+def comparison(case: ConvCase, device: str, peers: Sequence[Peer]) -> Comparison:
     """The case with the peers that offer it."""
 
     def ours(x: Tensor, kernel: Tensor, shortcut: Tensor | None) -> Tensor:
         return fftconv_nd(x, kernel, shortcut, padding=case.padding, channels_last=case.channels_last)
 
-    contestants = {OURS: Contestant(torch_steps.step(ours, case.training), torch_steps.copies)}
+    implementations = {OURS: Implementation(torch_steps.step(ours, case.training), torch_steps.copies)}
     for peer in peers:
         if (other := peer.offer("fftconv", case, device)) is not None:
-            contestants[peer.name] = other
-    contestants[BARE] = _bare_transforms(case)
-    return Contest(
+            implementations[peer.name] = other
+    implementations[BARE] = _bare_transforms(case)
+    return Comparison(
         inputs=lambda seed: _inputs(case, device, seed),
-        contestants=contestants,
+        implementations=implementations,
         tolerance=torch_steps.TOLERANCE[case.dtype],
         exact=lambda inputs: _exact(case, inputs),
         extra_bytes=torch_steps.cuda_extra_bytes if device == "cuda" else None,
@@ -108,7 +108,7 @@ def _inputs(case: ConvCase, device: str, seed: int) -> Arrays:
     return x, kernel, shortcut, random(case.batch, case.signal, 1.0, False)
 
 
-def _bare_transforms(case: ConvCase) -> Contestant:
+def _bare_transforms(case: ConvCase) -> Implementation:
     """The three transforms of a convolution, or the six of it and its gradients, on padded inputs that are there."""
     lengths = case.transform_lengths()
     dims = list(range(2, 2 + len(lengths)))
@@ -139,7 +139,7 @@ def _bare_transforms(case: ConvCase) -> Contestant:
                 torch.fft.irfftn(x_spectrum, s=lengths, dim=dims)
                 torch.fft.irfftn(kernel_spectrum, s=lengths, dim=dims)
 
-    return Contestant(run, adapt)
+    return Implementation(run, adapt)
 
 
 def _exact(case: ConvCase, inputs: Arrays) -> tuple[Tensor, ...]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..peers import Peer
 from . import torch_steps
-from .case import OURS, Arrays, Case, Contest, Contestant, short_dtype, sizes
+from .case import OURS, Arrays, Case, Comparison, Implementation, short_dtype, sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,18 +92,20 @@ class LayerCase(Case):
 CONDITION = 32
 
 
-def contest(case: KernelCase | LayerCase, device: str, peers: Sequence[Peer]) -> Contest:
+def comparison(case: KernelCase | LayerCase, device: str, peers: Sequence[Peer]) -> Comparison:
     """The case with the peers that offer it; they get this project's weights."""
     kind = "kernel" if isinstance(case, KernelCase) else "layer"
     ours = ours_of(case, device)
-    make: Callable[..., Contestant] = _kernel_contestant if isinstance(case, KernelCase) else layer_contestant
-    contestants = {OURS: make(case, ours)}
+    make: Callable[..., Implementation] = (
+        _kernel_implementation if isinstance(case, KernelCase) else layer_implementation
+    )
+    implementations = {OURS: make(case, ours)}
     for peer in peers:
         if (other := peer.offer(kind, case, device, ours)) is not None:
-            contestants[peer.name] = other
-    return Contest(
+            implementations[peer.name] = other
+    return Comparison(
         inputs=lambda seed: _inputs(case, device, seed),
-        contestants=contestants,
+        implementations=implementations,
         # Gradients of weights are sums over all points, whose terms cancel.
         tolerance=torch_steps.TOLERANCE[getattr(case, "dtype", "float32")] * 5,
         extra_bytes=torch_steps.cuda_extra_bytes if device == "cuda" else None,
@@ -161,7 +163,7 @@ def kernel_and_window(case: KernelCase | LayerCase, library: Any) -> dict[str, A
     return parts
 
 
-def _kernel_contestant(case: KernelCase, parts: nn.ModuleDict) -> Contestant:
+def _kernel_implementation(case: KernelCase, parts: nn.ModuleDict) -> Implementation:
     """What the layer asks for: the kernel from per-axis coordinates; the gradient comes in the layout of the kernel."""
     from kernels_core import axis_coordinates
 
@@ -177,16 +179,16 @@ def _kernel_contestant(case: KernelCase, parts: nn.ModuleDict) -> Contestant:
         *others, grad = torch_steps.copies(inputs)
         return *others, grad.movedim(1, -1).contiguous().movedim(-1, 1)
 
-    return Contestant(torch_steps.module_step(parts, forward, case.training), adapt)
+    return Implementation(torch_steps.module_step(parts, forward, case.training), adapt)
 
 
-def layer_contestant(case: LayerCase, layer: nn.Module) -> Contestant:
+def layer_implementation(case: LayerCase, layer: nn.Module) -> Implementation:
     """A CKConvND of any library."""
 
     def forward(x: Tensor, conditioning: Tensor | None) -> Tensor:
         return layer(x, is_bhl_input=not case.channels_last, conditioning=conditioning)
 
-    return Contestant(torch_steps.module_step(layer, forward, case.training), torch_steps.copies)
+    return Implementation(torch_steps.module_step(layer, forward, case.training), torch_steps.copies)
 
 
 def _inputs(case: KernelCase | LayerCase, device: str, seed: int) -> Arrays:

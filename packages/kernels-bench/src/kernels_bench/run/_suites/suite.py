@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..peers import PEERS
-from .case import Case, Contest
+from .case import Case, Comparison
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Suite:
     """A family of cases.
 
     Attributes:
-        module: where its contests are made.
+        module: where its comparisons are made.
         extra: the extra of kernels-bench that brings what it needs.
         needs: the modules which that is.
     """
@@ -37,9 +37,9 @@ SUITES = {
 }
 
 
-def contest_of(case: Case, device: str, peers: Sequence[str]) -> Contest:
+def comparison_of(case: Case, device: str, peers: Sequence[str]) -> Comparison:
     """The case with those of the peers named that are installed and offer it."""
     found = [peer for peer in PEERS if peer.name in peers and case.suite in peer.suites and peer.installed]
     module = importlib.import_module(f".{SUITES[case.suite].module}", __package__)
-    contest: Contest = module.contest(case, device, found)
-    return contest
+    comparison: Comparison = module.comparison(case, device, found)
+    return comparison

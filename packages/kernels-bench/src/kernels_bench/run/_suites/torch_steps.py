@@ -1,4 +1,4 @@
-"""Steps of torch contestants: copies of inputs, forward passes without a tape, forward and backward."""
+"""Steps of torch implementations: copies of inputs, forward passes without a tape, forward and backward."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .case import Arrays, Contestant
+from .case import Arrays, Implementation
 
 # Largest relative difference that rounding of inputs, sums and results explains.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 5e-3, "float64": 1e-10}
@@ -51,12 +51,12 @@ def module_step(
     return forward_and_backward if training else step(forward, False)
 
 
-def cuda_extra_bytes(contestant: Contestant, inputs: Arrays) -> int:
+def cuda_extra_bytes(implementation: Implementation, inputs: Arrays) -> int:
     """The peak of torch's CUDA allocator above what was allocated before."""
-    arguments = contestant.adapt(inputs)
+    arguments = implementation.adapt(inputs)
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    contestant.run(*arguments)
+    implementation.run(*arguments)
     torch.cuda.synchronize()
     return int(torch.cuda.max_memory_allocated() - before)

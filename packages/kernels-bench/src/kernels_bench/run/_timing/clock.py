@@ -1,4 +1,4 @@
-"""Timing contestants in turn: A B A B ..., each time on fresh inputs that were made before the clock starts."""
+"""Timing implementations in turn: A B A B ..., each time on fresh inputs that were made before the clock starts."""
 
 import gc
 import math
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from .._suites.case import Contest
+from .._suites.case import Comparison
 
 Clock = Callable[[Callable[[], None]], float]
 """Runs a function and says how many seconds it took."""
@@ -40,7 +40,7 @@ class Effort:
     Attributes:
         seconds: per case, after which no further round starts.
         rounds: fewest and most rounds, whatever the time.
-        sample: least seconds of one sample; a faster contestant is called several times, on inputs of their own.
+        sample: least seconds of one sample; a faster implementation is called several times, on inputs of their own.
         input_bytes: most memory for the inputs of one sample.
         cold_bytes: distinct inputs of one sample span at least this much, so that a cache does not hold them.
     """
@@ -54,32 +54,32 @@ class Effort:
 
 
 Sample = Callable[[str, Sequence[int]], float]
-"""Seconds per call of the contestant named, over one call on the inputs of each seed."""
+"""Seconds per call of the implementation named, over one call on the inputs of each seed."""
 
 
-def sampler(contest: Contest, clock: Clock) -> Sample:
+def sampler(comparison: Comparison, clock: Clock) -> Sample:
     """Samples taken in this process."""
 
     def sample(name: str, seeds: Sequence[int]) -> float:
-        contestant = contest.contestants[name]
-        arguments = [contestant.adapt(contest.inputs(seed)) for seed in seeds]
+        implementation = comparison.implementations[name]
+        arguments = [implementation.adapt(comparison.inputs(seed)) for seed in seeds]
 
         def work() -> None:
             for each in arguments:
-                contestant.run(*each)
+                implementation.run(*each)
 
-        return (wall_clock if contest.waits else clock)(work) / len(arguments)
+        return (wall_clock if comparison.waits else clock)(work) / len(arguments)
 
     return sample
 
 
-def input_bytes(contest: Contest) -> int:
+def input_bytes(comparison: Comparison) -> int:
     """Memory of the inputs of one call."""
-    return sum(int(array.nbytes) for array in contest.inputs(0) if array is not None)
+    return sum(int(array.nbytes) for array in comparison.inputs(0) if array is not None)
 
 
 def interleave(sample: Sample, names: Sequence[str], effort: Effort, size: int) -> dict[str, list[float]]:
-    """Seconds per call of the contestants named, whose inputs have `size` bytes: one sample of each per round."""
+    """Seconds per call of the implementations named, whose inputs have `size` bytes: one sample of each per round."""
     start = time.perf_counter()
     seconds: dict[str, list[float]] = {name: [] for name in names}
     with _no_garbage_collection():

@@ -1,59 +1,62 @@
 """Peak extra memory on a CPU, measured in child processes.
 
-The operating system counts: a child warms up, has the high-water mark of its resident memory reset by writing 5 to
-`/proc/self/clear_refs`, runs once more, and reports `VmHWM` less what was resident before. glibc is told to map every
+The operating system counts: a child warms up, resets the high-water mark of its resident memory by writing 5 to
+`/proc/self/clear_refs`, runs once more, and reports `VmHWM` less what was resident before. glibc is set to map every
 block of 128 KiB or more on its own, so that the peak is of memory in use and not of what the allocator keeps.
 """
 
 import contextlib
 import ctypes
 import gc
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import _allocator
 from .._suites.case import Case
-from .server import ChildError, ForkServer, can_fork
+from .._suites.suite import comparison_of
+from .child import Child, ChildError, can_fork
 
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**17), "MALLOC_TRIM_THRESHOLD_": str(2**17)}
-
-
-class MemoryServer(ForkServer):
-    """Measures in children with an allocator that keeps nothing; use as a context."""
-
-    def __init__(self, threads: int) -> None:
-        # What this process was told about its allocator is not for the server.
-        super().__init__({key: value for key, value in os.environ.items() if key not in _allocator.RETAIN} | MALLOC)
-        self.threads = threads
-
-    def extra_bytes(self, case: Case, contestant: str) -> int | None:
-        """The peak of one contestant in a child; None where it fails or the system does not tell."""
-        if not can_fork() or not Path("/proc/self/clear_refs").exists():
-            return None
-        try:
-            found: int | None = self.ask(measure, case, contestant, self.threads)
-        except ChildError:
-            return None
-        return found
+# Parameters of mallopt() as malloc.h numbers them, with values that undo `--allocator retain` too.
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4
+MALLOC = {_TRIM_THRESHOLD: 2**17, _TOP_PAD: 2**17, _MMAP_THRESHOLD: 2**17, _MMAP_MAX: 2**16}
 
 
-def measure(case: Case, contestant: str, threads: int) -> int | None:
-    """The peak of one contestant in this process."""
+def extra_bytes(case: Case, name: str, threads: int) -> int | None:
+    """The peak of one implementation in a child.
+
+    Returns:
+        Bytes; None where the implementation fails or the system does not count.
+    """
+    if not can_fork() or not Path("/proc/self/clear_refs").exists():
+        return None
+    try:
+        with Child(_prepare, case, name, threads) as child:
+            found: int | None = child.ask(None)
+    except ChildError:
+        return None
+    return found
+
+
+def _prepare(case: Case, name: str, threads: int) -> Callable[[None], int | None]:
     import torch
 
-    from .._suites.suite import contest_of
-
     torch.set_num_threads(threads)
-    contest = contest_of(case, "cpu", [contestant])
-    chosen = contest.contestants[contestant]
-    arguments = chosen.adapt(contest.inputs(0))
-    return peak_extra_bytes(lambda: chosen.run(*arguments))
+    keep_no_freed_memory()
+    comparison = comparison_of(case, "cpu", [name])
+    chosen = comparison.implementations[name]
+    arguments = chosen.adapt(comparison.inputs(0))
+    return lambda _: peak_extra_bytes(lambda: chosen.run(*arguments))
+
+
+def keep_no_freed_memory() -> None:
+    """Set glibc's malloc to map large blocks on their own; on other systems nothing."""
+    with contextlib.suppress(OSError, AttributeError):
+        for parameter, value in MALLOC.items():
+            ctypes.CDLL(None).mallopt(parameter, value)
 
 
 def peak_extra_bytes(work: Callable[[], object]) -> int | None:
-    """How far resident memory rises while `work` runs a second time; None where the system does not tell."""
+    """How far resident memory rises while `work` runs a second time; None where the system does not count."""
     try:
         work()
         gc.collect()

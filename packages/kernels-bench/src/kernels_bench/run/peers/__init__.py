@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._suites.case import Contestant
+from .._suites.case import Implementation
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,21 @@ class Peer:
     def installed(self) -> bool:
         return all(importlib.util.find_spec(module) is not None for module in self.needs)
 
-    def offer(self, kind: str, *arguments: Any) -> Contestant | None:
-        """What it has for a kind of case; a contestant that says what is wrong where it does not even start."""
+    def offer(self, kind: str, *arguments: Any) -> Implementation | None:
+        """What it has for a kind of case; an implementation that says what is wrong where it does not even start."""
         try:
             build = getattr(importlib.import_module(f".{self.adapter}", __name__), kind)
-            contestant: Contestant | None = build(*arguments)
+            implementation: Implementation | None = build(*arguments)
         except Exception as error:  # whatever a library raises, the others are still worth measuring
             return _failing(error)
-        return contestant
+        return implementation
 
 
-def _failing(error: Exception) -> Contestant:
+def _failing(error: Exception) -> Implementation:
     def run(*inputs: Any) -> Any:
         raise error
 
-    return Contestant(run, tuple)
+    return Implementation(run, tuple)
 
 
 PEERS = (

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from .._suites import torch_steps
-from .._suites.case import Arrays, Contestant
+from .._suites.case import Arrays, Implementation
 from .._suites.fftconv import ConvCase
-from .._suites.layers import KernelCase, LayerCase, kernel_and_window, layer_contestant
+from .._suites.layers import KernelCase, LayerCase, kernel_and_window, layer_implementation
 
 
-def fftconv(case: ConvCase, device: str) -> Contestant | None:
+def fftconv(case: ConvCase, device: str) -> Implementation | None:
     """The function for rank, boundary and layout."""
     convolve = _operation(case)
     if convolve is None or case.dtype == "float64":
         return None
-    return Contestant(torch_steps.step(convolve, case.training), torch_steps.copies)
+    return Implementation(torch_steps.step(convolve, case.training), torch_steps.copies)
 
 
 def _operation(case: ConvCase) -> Any:
@@ -45,7 +45,7 @@ def _function(module: str, name: str) -> Any:
     return getattr(importlib.import_module(f"nvsubquadratic.ops.{module}"), name)
 
 
-def kernel(case: KernelCase, device: str, ours: nn.ModuleDict) -> Contestant:
+def kernel(case: KernelCase, device: str, ours: nn.ModuleDict) -> Implementation:
     """Kernel and window with the same weights, channels-last as its layer makes them."""
     configs = kernel_and_window(case, _library())
     parts = nn.ModuleDict({name: _lazy().instantiate(config) for name, config in configs.items()}).to(device)
@@ -64,10 +64,10 @@ def kernel(case: KernelCase, device: str, ours: nn.ModuleDict) -> Contestant:
     def collect(results: tuple[Tensor, ...]) -> list[Tensor]:
         return [results[0].movedim(-1, 1), *results[1:]]
 
-    return Contestant(torch_steps.module_step(parts, forward, case.training), adapt, collect)
+    return Implementation(torch_steps.module_step(parts, forward, case.training), adapt, collect)
 
 
-def layer(case: LayerCase, device: str, ours: nn.Module) -> Contestant | None:
+def layer(case: LayerCase, device: str, ours: nn.Module) -> Implementation | None:
     """The layer with the same weights."""
     causal = case.padding == ("causal",)
     if case.dtype == "float64" or ("causal" in case.padding and not causal):
@@ -88,7 +88,7 @@ def layer(case: LayerCase, device: str, ours: nn.Module) -> Contestant | None:
     for parameter in module.parameters():
         parameter.data = parameter.data.to(getattr(torch, case.dtype))
     _adopt(module, ours)
-    return layer_contestant(case, module)
+    return layer_implementation(case, module)
 
 
 def _library() -> SimpleNamespace:

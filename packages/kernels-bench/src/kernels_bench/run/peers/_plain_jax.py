@@ -6,18 +6,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._suites.case import Contestant
+from .._suites.case import Implementation
 from .._suites.conditioners import ConditionerCase
 
 
-def conditioner(case: ConditionerCase, contestant: Callable[..., Contestant]) -> Contestant:
-    """`(module, h, z)` to the rows of the result, with the module's weights, made a contestant."""
+def conditioner(case: ConditionerCase, implementation: Callable[..., Implementation]) -> Implementation:
+    """`(module, h, z)` to the rows of the result, with the module's weights, made an implementation."""
     one_row = _ONE_ROW[case.layer]
 
     def apply(module: Any, h: Any, z: Any) -> Any:
         return jax.vmap(lambda h, z: one_row(module, h, z), in_axes=(0, None if case.shared else 0))(h, z)
 
-    return contestant(apply)
+    return implementation(apply)
 
 
 def _affine(module: Any, h: Any, z: Any) -> Any:

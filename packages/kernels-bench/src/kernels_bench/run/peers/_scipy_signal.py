@@ -6,11 +6,11 @@ import torch
 from scipy import fft, signal
 
 from .._suites import torch_steps
-from .._suites.case import Arrays, Contestant
+from .._suites.case import Arrays, Implementation
 from .._suites.fftconv import ConvCase
 
 
-def fftconv(case: ConvCase, device: str) -> Contestant | None:
+def fftconv(case: ConvCase, device: str) -> Implementation | None:
     """Forward passes in float32 or float64 on the CPU without wrap-around."""
     if case.training or device != "cpu" or case.dtype not in ("float32", "float64") or "circular" in case.padding:
         return None
@@ -31,4 +31,4 @@ def fftconv(case: ConvCase, device: str) -> Contestant | None:
             y = signal.oaconvolve(x, kernel, mode="full", axes=axes)[tuple(kept)]
         return (y if shortcut is None else y + shortcut * x,)
 
-    return Contestant(run, adapt, lambda results: [torch.from_numpy(each) for each in results])
+    return Implementation(run, adapt, lambda results: [torch.from_numpy(each) for each in results])

@@ -7,14 +7,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from .._suites import torch_steps
-from .._suites.case import Arrays, Contestant
+from .._suites.case import Arrays, Implementation
 from .._suites.fftconv import ConvCase
 
 # More multiplications than this take seconds, and lose by more than an order of magnitude.
 MOST_MULTIPLICATIONS = 1e9
 
 
-def fftconv(case: ConvCase, device: str) -> Contestant | None:
+def fftconv(case: ConvCase, device: str) -> Implementation | None:
     """One boundary for all axes; kernels short enough to make sense."""
     work = case.batch * case.channels * math.prod(case.signal) * math.prod(case.kernel) * (3 if case.training else 1)
     if len(set(case.padding)) > 1 or work > MOST_MULTIPLICATIONS:
@@ -22,7 +22,7 @@ def fftconv(case: ConvCase, device: str) -> Contestant | None:
     return flipped(case, _convolve(case))
 
 
-def flipped(case: ConvCase, convolve: Callable[..., Tensor]) -> Contestant:
+def flipped(case: ConvCase, convolve: Callable[..., Tensor]) -> Implementation:
     """`convolve(x, weight, shortcut)` channels-first with a weight `[C, 1, *K]`, or `[B * C, 1, *K]`, flipped."""
     axes = tuple(range(-len(case.signal), 0))
 
@@ -46,7 +46,7 @@ def flipped(case: ConvCase, convolve: Callable[..., Tensor]) -> Contestant:
         grad_kernel = grad_weight.flip(axes).reshape(-1, case.channels, *case.kernel)
         return y, grad_x, grad_kernel.movedim(1, -1) if case.channels_last else grad_kernel, *rest
 
-    return Contestant(torch_steps.step(function, case.training), adapt, collect)
+    return Implementation(torch_steps.step(function, case.training), adapt, collect)
 
 
 def _convolve(case: ConvCase) -> Callable[..., Tensor]:
