@@ -12,8 +12,9 @@ import pytest
 from kernels_bench.__main__ import app
 from kernels_bench.run import SUITES, _allocator, _plan, main
 from kernels_bench.run._results.compare import SCHEMA
-from kernels_bench.run._suites.case import OURS, Case
+from kernels_bench.run._suites.case import Case
 from kernels_bench.run._suites.cases import cases_of
+from kernels_bench.run._suites.comparison import OURS
 from kernels_bench.run._timing.clock import Effort
 from kernels_bench.run.peers import PEERS
 from typer.testing import CliRunner
@@ -98,7 +99,7 @@ def test_scaling(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     assert len(crossovers) == 4
     for entry in crossovers:
         assert all("torch convNd" in record["implementations"] for record in entry["records"])
-    assert "direct convolution wins" in capsys.readouterr().out
+    assert "direct convolution is faster" in capsys.readouterr().out
     for theme in ("light", "dark"):
         assert (tmp_path / f"scaling-{theme}.png").read_bytes().startswith(b"\x89PNG")
     assert "scaling-light.png" in (tmp_path / "results.md").read_text()

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from kernels_bench.run._measure import Record, measure
 from kernels_bench.run._results.difference import difference
+from kernels_bench.run._results.lines import lines
 from kernels_bench.run._results.markdown import markdown
-from kernels_bench.run._results.rows import line, memory_ratio, ratio, summary
-from kernels_bench.run._suites.case import BARE, OURS, Arrays, Case, Comparison, Implementation
+from kernels_bench.run._results.ratios import memory_ratio, ratio
+from kernels_bench.run._results.summary import summary
+from kernels_bench.run._suites.case import Case
+from kernels_bench.run._suites.comparison import BARE, OURS, Arrays, Comparison, Implementation
 from kernels_bench.run._timing.clock import Effort, interleave, sampler
 
 EFFORT = Effort(seconds=0, rounds=(3, 3), sample=0)
@@ -50,18 +53,18 @@ def _exact(inputs: Arrays) -> Arrays:
 
 
 def measured(comparison: Comparison, bytes_of: dict[str, int] | None = None, lost: Sequence[str] = ()) -> Record:
-    def race(names: Sequence[str]) -> tuple[dict[str, list[float]], dict[str, str]]:
+    def timer(names: Sequence[str]) -> tuple[dict[str, list[float]], dict[str, str]]:
         running = [name for name in names if name not in lost]
         return interleave(sampler(comparison, EFFORT.clock), running, EFFORT, 0), dict.fromkeys(
             lost, "its process ended"
         )
 
-    record = measure(Toy(label="toy", training=True), comparison, race, (bytes_of or {}).get)
+    record = measure(Toy(label="toy", training=True), comparison, timer, (bytes_of or {}).get)
     json.dumps(record, allow_nan=False)
     return record
 
 
-def test_those_who_agree_are_timed_and_compared() -> None:
+def test_implementations_that_agree_are_timed_and_compared() -> None:
     record = measured(doubling(peer=lambda x: x + x), {OURS: 100, "peer": 250})
     assert {name: len(entry["seconds"]) for name, entry in record["implementations"].items()} == {
         OURS: 3,
@@ -99,15 +102,15 @@ def test_a_wrong_result_yields_no_ratio(wrong: Callable[[Any], Any]) -> None:
     assert ratio(record, "peer") is None
     assert memory_ratio(record, "peer") is None
     assert {row["peer"] for row in summary([record])} == {"right", BARE}
-    (words,) = [text for text in line(record) if text.startswith("peer")]
+    (words,) = [text for text in lines(record) if text.startswith("peer")]
     assert "disagrees, so no ratio" in words
     assert "x" not in words.split("disagrees")[0]
-    # It is said who is right.
+    # The errors show which result is right.
     assert record["implementations"][OURS]["error"] < 1e-7
     assert entry["error"] is None or entry["error"] > 1e-3
 
 
-def test_one_who_fails_is_left_out_with_what_it_said() -> None:
+def test_one_that_fails_is_left_out_with_its_message() -> None:
     def fail(x: Any) -> Any:
         raise RuntimeError("no such kernel\nat line 1")
 
@@ -116,16 +119,16 @@ def test_one_who_fails_is_left_out_with_what_it_said() -> None:
     assert ratio(record, "right") is not None
 
 
-def test_one_who_is_lost_while_timed_is_left_out_with_why() -> None:
+def test_one_that_is_lost_while_timed_is_left_out_with_the_reason() -> None:
     record = measured(doubling(peer=lambda x: x + x, right=lambda x: x + x), {"peer": 1}, lost=["peer"])
     entry = record["implementations"]["peer"]
     assert entry["failed"] == "its process ended"
     assert "extra_bytes" not in entry
     assert ratio(record, "peer") is None
     assert ratio(record, "right") is not None
-    assert any("its process ended" in text for text in line(record))
+    assert any("its process ended" in text for text in lines(record))
     record = measured(doubling(peer=lambda x: x + x), lost=[OURS])
-    (words,) = [text for text in line(record) if text.startswith("peer")]
+    (words,) = [text for text in lines(record) if text.startswith("peer")]
     assert " x" not in words
     page = markdown({"command": "run", "environment": {}, "cases": [record], "summary": [], "scaling": []})
     *_, row = [text for text in page.splitlines() if "| peer " in text]

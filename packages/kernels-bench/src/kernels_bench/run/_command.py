@@ -17,8 +17,8 @@ from ._options import parse
 from ._plan import NothingToRunError, Plan, choose, effort_for, limit_threads, run_plan, series_of
 from ._results.compare import SCHEMA
 from ._results.markdown import markdown, scaling_tables, summary_table
-from ._results.rows import summary
-from ._suites.case import OURS
+from ._results.summary import summary
+from ._suites.comparison import OURS
 from .peers import peers_found
 
 
@@ -57,7 +57,7 @@ def _run(options: Namespace, outputs: dict[str, Path], arguments: Sequence[str])
         ", ".join(str(facts[key]) for key in ("cpu", "gpu") if key in facts)
         + f"; {options.threads} threads, allocator: {facts['allocator']}"
     )
-    # Peers may warn about what their own future holds.
+    # Peers may warn about their own deprecations.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         records, scaling = run_plan(plan, _say)

@@ -1,4 +1,4 @@
-"""Measure one case: compare results first, then time in turn, then memory."""
+"""Measuring one case: results first, then interleaved times, then memory."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -6,20 +6,21 @@ from dataclasses import asdict
 from typing import Any
 
 from ._results.difference import difference
-from ._suites.case import BARE, OURS, Case, Comparison
+from ._suites.case import Case
+from ._suites.comparison import BARE, OURS, Comparison
 
 Record = dict[str, Any]
-"""What is known of a case, as it goes into the JSON file."""
+"""Results of a case, as in the JSON file."""
 
-Race = Callable[[Sequence[str]], tuple[Mapping[str, list[float]], Mapping[str, str]]]
-"""Seconds per call of the implementations named, taken in turn, and why others could not be timed."""
+Timer = Callable[[Sequence[str]], tuple[Mapping[str, list[float]], Mapping[str, str]]]
+"""Interleaved samples of the implementations named, seconds per call, and why others could not be timed."""
 
 
-def measure(case: Case, comparison: Comparison, race: Race, extra_bytes: Callable[[str], int | None]) -> Record:
+def measure(case: Case, comparison: Comparison, timer: Timer, extra_bytes: Callable[[str], int | None]) -> Record:
     """Everything about one case.
 
-    An implementation whose result disagrees is not timed, since a ratio to a wrong answer means nothing; one that fails is
-    left out with what it said. Without this project's own result there is nothing to compare, and `failed` says why.
+    An implementation whose result disagrees is not timed, since a ratio to a wrong answer means nothing; one that fails
+    is left out with its message. Without this project's own result there is nothing to compare, and `failed` says why.
     """
     record: Record = {
         "name": case.name,
@@ -55,11 +56,11 @@ def measure(case: Case, comparison: Comparison, race: Race, extra_bytes: Callabl
             for known in (OURS, name):
                 found[known]["error"] = _finite(difference(exact, results[known]))
     del results, exact, inputs, raw
-    racing = [name for name, entry in found.items() if "failed" not in entry and entry.get("agrees", True)]
-    timed, failed = race(racing)
-    for name in racing:
-        found[name] |= {"seconds": timed[name]} if name in timed else {"failed": failed[name]}
-        if name != BARE and name in timed:
+    comparable = [name for name, entry in found.items() if "failed" not in entry and entry.get("agrees", True)]
+    seconds, failed = timer(comparable)
+    for name in comparable:
+        found[name] |= {"seconds": seconds[name]} if name in seconds else {"failed": failed[name]}
+        if name != BARE and name in seconds:
             found[name]["extra_bytes"] = (
                 extra_bytes(name)
                 if comparison.extra_bytes is None

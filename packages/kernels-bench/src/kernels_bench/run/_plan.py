@@ -1,4 +1,4 @@
-"""Run suites: choose cases, measure each, say so as it goes."""
+"""Running a plan: choose cases, measure each, report as it goes."""
 
 import contextlib
 import os
@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ._measure import Record, measure
-from ._results.rows import line
+from ._results.lines import lines
 from ._results.scaling import Series, scale, series
-from ._suites.case import Case, Comparison
+from ._suites.case import Case
 from ._suites.cases import cases_of
+from ._suites.comparison import Comparison
 from ._suites.suite import SUITES, comparison_of
 from ._timing.child import Child, can_fork
 from ._timing.clock import Effort, cuda_clock, input_bytes, interleave, sampler
@@ -23,7 +24,7 @@ QUICK = Effort(seconds=0.8, rounds=(3, 15))
 
 
 class NothingToRunError(Exception):
-    """No case fits what was asked for, or a suite lacks what it needs."""
+    """No case passes the filters, or a suite lacks a package or the device."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Plan:
     Attributes:
         cases: in order.
         series: to scale over, after them.
-        peers: names of those to measure beside.
+        peers: names of the other libraries to measure.
         device: `"cpu"` or `"cuda"`.
         threads: of every library.
         effort: how long for each.
@@ -51,7 +52,7 @@ def choose(suites: Sequence[str], filters: Sequence[str], quick: bool, device: s
     """The cases of these suites for this device whose names hold every one of the filters.
 
     Raises:
-        NothingToRunError: a suite without what it needs or the device, or no case left; says what there is.
+        NothingToRunError: a package or the device is missing, or no case is left; the message lists the cases.
     """
     cases: list[Case] = []
     for name in suites:
@@ -83,7 +84,7 @@ def _has_gpu(suite: str) -> bool:
 
 
 def effort_for(quick: bool, device: str) -> Effort:
-    """How long to measure; on a GPU on inputs that its cache does not hold."""
+    """How long to measure; on a GPU with more inputs than its cache holds."""
     effort = QUICK if quick else EFFORT
     if device != "cuda":
         return effort
@@ -97,7 +98,7 @@ def effort_for(quick: bool, device: str) -> Effort:
 
 
 def limit_threads(threads: int) -> None:
-    """As many threads for every library: torch, scipy and XLA alike."""
+    """Limit the threads of every library: torch, SciPy and XLA alike."""
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
         if threads < len(allowed):
@@ -110,10 +111,10 @@ def limit_threads(threads: int) -> None:
 
 
 def series_of(quick: bool) -> list[Series]:
-    """What `--scaling` measures.
+    """The series of `--scaling`.
 
     Raises:
-        NothingToRunError: it needs what is not installed.
+        NothingToRunError: torch or kernels-core is not installed.
     """
     if missing := SUITES["ckconv"].missing:
         raise NothingToRunError(f'--scaling needs {", ".join(missing)}: pip install "kernels-bench[torch]"')
@@ -121,7 +122,7 @@ def series_of(quick: bool) -> list[Series]:
 
 
 def run_plan(plan: Plan, say: Say) -> tuple[list[Record], list[Record]]:
-    """Measure every case and every series, and say a line on each."""
+    """Measure every case and every series, and report each as it is done."""
     total = len(plan.cases) + sum(len(each.cases) for each in plan.series)
     numbers = iter(range(1, total + 1))
 
@@ -134,7 +135,7 @@ def run_plan(plan: Plan, say: Say) -> tuple[list[Record], list[Record]]:
             lambda names: _time(case, comparison, names, plan),
             lambda name: extra_bytes(case, name, plan.threads),
         )
-        for text in line(record):
+        for text in lines(record):
             say(f"    {text}")
         return record
 
@@ -144,7 +145,7 @@ def run_plan(plan: Plan, say: Say) -> tuple[list[Record], list[Record]]:
 def _time(
     case: Case, comparison: Comparison, names: Sequence[str], plan: Plan
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """On the CPU each implementation in a process of its own; a GPU belongs to this one, and JAX does not fork."""
+    """Samples from a process per implementation on the CPU; from this one on a GPU, and in JAX, which does not fork."""
     effort, size = plan.effort, input_bytes(comparison)
     if comparison.extra_bytes is not None or not can_fork():
         return interleave(sampler(comparison, effort.clock), names, effort, size), {}

@@ -17,7 +17,7 @@ class RadialEnergy:
     Attributes:
         edges: `[R + 1]` bounds of the shells of radial frequency, as fractions of the grid's Nyquist frequency.
         energy: `[C, R]` share of each kernel's energy in each shell.
-        aliased: `[C]` share at frequencies above Nyquist on some axis, which the grid cannot tell from lower ones.
+        aliased: `[C]` share at frequencies above Nyquist on some axis, which alias to lower ones on the grid.
     """
 
     edges: Array

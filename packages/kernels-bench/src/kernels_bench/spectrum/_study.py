@@ -103,7 +103,7 @@ def study(
         setting: kernel class, frequencies and grid.
         seeds: one draw each, at least one.
         points: look at this many central points of the grid only.
-        progress: told how many draws are done.
+        progress: called with the number of draws done.
     """
     from ._kernels import draw
 

@@ -115,11 +115,11 @@ def test_failing_or_disagreeing_is_worse(tmp_path: Path) -> None:
     assert run(tmp_path, new, new).exit_code == 0
 
 
-def test_it_is_said_what_else_differs(tmp_path: Path) -> None:
+def test_other_differences_are_listed(tmp_path: Path) -> None:
     new = results(a=STEADY, c=STEADY)
     new["environment"] |= {"date": "later", "cpu": "slow"}
     output = run(tmp_path, results(a=STEADY, b=STEADY), new).output
-    assert "Not the same cpu: fast before, slow now" in output
+    assert "Different cpu: fast before, slow now" in output
     assert "date" not in output
     assert "torch" not in output
     assert "New: c" in output
@@ -127,7 +127,7 @@ def test_it_is_said_what_else_differs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", ["{", "[]", '{"schema": "kernels-bench/0"}', "\udcff"], ids=ascii)
-def test_files_that_are_no_results_are_refused(tmp_path: Path, broken: str) -> None:
+def test_files_that_are_not_results_are_refused(tmp_path: Path, broken: str) -> None:
     (tmp_path / "good").write_text(json.dumps(results(a=STEADY)))
     (tmp_path / "broken").write_bytes(broken.encode(errors="surrogateescape"))
     result = CliRunner().invoke(app, ["compare", str(tmp_path / "good"), str(tmp_path / "broken")])

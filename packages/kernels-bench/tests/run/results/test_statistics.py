@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernels_bench.run._results.rows import mebibytes, seconds
 from kernels_bench.run._results.statistics import Spread, crossover, fit_exponent, geometric_mean, pairwise_ratio
-from kernels_bench.run._suites.case import fast_length, short_dtype, sizes
+from kernels_bench.run._results.units import mebibytes, seconds
+from kernels_bench.run._suites.case import short_dtype, sizes
+from kernels_bench.run._suites.fft_length import fast_length
 
 TIMES = st.floats(1e-6, 1e3)
 
@@ -48,7 +49,7 @@ def test_a_crossover_of_power_laws_is_where_they_meet(where: float) -> None:
     assert crossover(lengths, [7.0] * 5, [7.0 * length / where for length in lengths]) == pytest.approx(where)
 
 
-def test_a_crossover_outside_what_was_measured_is_said_so() -> None:
+def test_a_crossover_outside_the_sizes_measured() -> None:
     assert crossover([3, 5], [1.0, 1.0], [2.0, 3.0]) == 3  # won already at the smallest
     assert crossover([3, 5], [4.0, 4.0], [2.0, 3.0]) is None  # not yet at the largest
     # One lucky sample in between is no win.
@@ -69,7 +70,9 @@ def test_numbers_are_written_with_units_that_suit() -> None:
     assert (sizes((7, 8)), short_dtype("bfloat16"), short_dtype("float64")) == ("7x8", "bf16", "f64")
 
 
-@pytest.mark.parametrize("module", ["_suites.case", "_results.difference", "_results.rows", "_results.statistics"])
+@pytest.mark.parametrize(
+    "module", ["_suites.case", "_suites.fft_length", "_results.difference", "_results.units", "_results.statistics"]
+)
 def test_examples_in_docstrings(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"kernels_bench.run.{module}"))
     assert result.attempted

@@ -9,21 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 from kernels_bench.run._results.difference import difference
-from kernels_bench.run._suites.case import BARE, OURS, Case, Comparison
+from kernels_bench.run._suites.case import Case
 from kernels_bench.run._suites.cases import cases_of
+from kernels_bench.run._suites.comparison import BARE, OURS, Comparison
 from kernels_bench.run._suites.suite import SUITES, comparison_of
 from kernels_bench.run.peers import PEERS
 
 torch = pytest.importorskip("torch")
 
 from kernels_bench.run._suites.fftconv import ConvCase, _exact  # noqa: E402
-from kernels_bench.run._suites.layers import KernelCase, LayerCase  # noqa: E402
+from kernels_bench.run._suites.kernels import KernelCase  # noqa: E402
+from kernels_bench.run._suites.layers import LayerCase  # noqa: E402
 
 ALL = [peer.name for peer in PEERS]
 
 
 def agree(case: Case) -> Comparison:
-    """All who offer the case give the same."""
+    """All implementations of the case agree."""
     comparison = comparison_of(case, "cpu", ALL)
     inputs = comparison.inputs(3)
     results = {}
@@ -72,7 +74,7 @@ def test_convolutions_agree(case: ConvCase) -> None:
     agree(case)
 
 
-def test_who_offers_which_convolution() -> None:
+def test_the_convolutions_that_peers_offer() -> None:
     case = ConvCase(label="test", signal=(16,), padding=("zero",), batch=2, channels=3)
     direct = comparison_of(case, "cpu", ["torch convNd", "scipy.signal"])
     assert list(direct.implementations) == [OURS, "torch convNd", "scipy.signal", BARE]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import isolation_toys
 import pytest
-from kernels_bench.run._suites.case import BARE, OURS
+from kernels_bench.run._suites.comparison import BARE, OURS
 from kernels_bench.run._timing import child
 from kernels_bench.run._timing.child import Child, can_fork
 from kernels_bench.run._timing.clock import Effort, wall_clock

@@ -3,12 +3,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from kernels_bench.run._suites.case import OURS
+from kernels_bench.run._suites.comparison import OURS
 from kernels_bench.run._timing.memory import extra_bytes
 
 pytest.importorskip("torch")
 if not Path("/proc/self/clear_refs").exists():
-    pytest.skip("only Linux tells the peak of a process", allow_module_level=True)
+    pytest.skip("only Linux measures the peak of a process", allow_module_level=True)
 
 MIB = 2**20
 

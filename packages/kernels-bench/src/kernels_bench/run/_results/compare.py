@@ -1,4 +1,4 @@
-"""What changed between two files of results, beyond noise."""
+"""Changes between two files of results, beyond noise."""
 
 import json
 import math
@@ -8,30 +8,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .._suites.case import OURS
-from .rows import mebibytes, rivals, seconds
+from .._suites.comparison import OURS
+from .ratios import peers_of
 from .statistics import Spread
+from .units import mebibytes, seconds
 
 # Of files of results.
-SCHEMA = "kernels-bench/1"
+SCHEMA = "kernels-bench/2"
+# Relative changes below these do not count, so that two runs of the same commit compare as the same:
+# `kernels-bench run --quick --json FILE` twice, then `kernels-bench compare`.
 CASE_FLOOR, GROUP_FLOOR = 0.10, 0.05
 MEMORY_FLOOR, MEMORY_BYTES = 0.05, 2**20
 
 
 class UnreadableError(Exception):
-    """A file that is no result of this version."""
+    """A file that cannot be read, or was not written by this version of `kernels-bench run`."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a case or a group of cases.
+    """A case or a group of cases in both files.
 
     Attributes:
         name: of it.
-        before, after: in words.
+        before, after: as text.
         ratio: new over old.
-        noise: by how much a ratio may be off 1 without meaning anything.
-        verdict: `"slower"`, `"faster"`, `"same"`, `"more memory"`, `"less memory"`, or what else is worse.
+        noise: relative change below which the verdict is `"same"`.
+        verdict: `"slower"`, `"faster"`, `"same"`, `"more memory"`, `"less memory"`, or another way of being worse.
     """
 
     name: str
@@ -50,14 +53,14 @@ def read(path: Path) -> dict[str, Any]:
     """The results in a file.
 
     Raises:
-        UnreadableError: it is not readable, no JSON, or written by another version.
+        UnreadableError: the file is not readable, not JSON, or of another schema.
     """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UnreadableError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
     except json.JSONDecodeError as error:
-        raise UnreadableError(f"{path} is no JSON: {error}") from None
+        raise UnreadableError(f"{path} is not JSON: {error}") from None
     schema = result.get("schema") if isinstance(result, dict) else None
     if schema != SCHEMA:
         raise UnreadableError(
@@ -67,14 +70,14 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What the two runs were made with that is not the same: machine, versions, threads, allocator."""
+    """Machine, versions, threads or allocator, where the two runs differ."""
     before, after = old["environment"], new["environment"]
     keys = [key for key in dict.fromkeys([*before, *after]) if key != "date" and before.get(key) != after.get(key)]
     return {key: (before.get(key), after.get(key)) for key in keys}
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
-    """Every case that both have, then every group of at least three of them."""
+    """Changes of every case in both files, then of every group of at least three of them."""
     before = {record["name"]: record for record in old["cases"]}
     pairs = [(before[record["name"]], record) for record in new["cases"] if record["name"] in before]
     changes = [change for pair in pairs for change in _case(*pair)]
@@ -87,19 +90,19 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
 
 
 def time_noise(before: Spread, after: Spread) -> float:
-    """A tenth, or the distances of the quartiles over the medians of both, taken together."""
+    """A tenth, or the interquartile ranges over the medians of both, added in quadrature."""
     return max(CASE_FLOOR, math.hypot(before.relative, after.relative))
 
 
 def verdict(ratio: float, noise: float) -> str:
-    """By the same factor in either direction."""
+    """The same factor counts in either direction."""
     if ratio > 1 + noise:
         return "slower"
     return "faster" if ratio < 1 / (1 + noise) else "same"
 
 
 def group_change(group: str, ratios: Sequence[float]) -> Change:
-    """The geometric mean of many cases, of which the noise is smaller."""
+    """The geometric mean of a group, less noisy than its cases."""
     logs = [math.log(ratio) for ratio in ratios]
     mean = math.exp(statistics.fmean(logs))
     noise = max(GROUP_FLOOR, math.expm1(2 * statistics.stdev(logs) / math.sqrt(len(logs))))
@@ -107,9 +110,9 @@ def group_change(group: str, ratios: Sequence[float]) -> Change:
 
 
 def evidence(old: dict[str, Any], new: dict[str, Any]) -> tuple[float, float]:
-    """New time over old, and its noise; relative to an implementation timed in turn with ours if that says less.
+    """New time over old, and its noise; relative to an interleaved implementation where that change is smaller.
 
-    A machine that was slower for a while slows both, which no spread within a run shows.
+    A machine that was slower for a while slows both, which the spread within a run does not show.
     """
     times = [[record["implementations"][OURS]["seconds"]] for record in (old, new)]
     for name in new["implementations"]:
@@ -134,10 +137,10 @@ def _case(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     changes = [Change(name, times[0], times[1], ratio, noise, verdict(ratio, noise))]
     if (memory := _memory(name, before.get("extra_bytes"), after.get("extra_bytes"))) is not None:
         changes.append(memory)
-    for rival in rivals(new):
-        was, now = (record["implementations"].get(rival, {}).get("agrees") for record in (old, new))
+    for peer in peers_of(new):
+        was, now = (record["implementations"].get(peer, {}).get("agrees") for record in (old, new))
         if was and now is False:
-            changes.append(Change(name, f"agreed with {rival}", "disagrees", None, None, "other result"))
+            changes.append(Change(name, f"agreed with {peer}", "disagrees", None, None, "other result"))
     return changes
 
 

@@ -1,4 +1,4 @@
-"""How far two results are apart, whichever library they come from."""
+"""Relative difference of results, whichever library they come from."""
 
 import math
 from collections.abc import Sequence

@@ -1,16 +1,19 @@
-"""The results as Markdown tables, generated and never typed."""
+"""The results as a Markdown page."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from .._suites.case import BARE, OURS
-from .rows import disagreement, mebibytes, memory_ratio, ratio, rivals, seconds, spread_words
+from .._suites.comparison import BARE, OURS
+from .lines import disagreement, spread_words
+from .ratios import memory_ratio, peers_of, ratio
 from .scaling import crossover_words
 from .statistics import Spread
+from .table import table
+from .units import mebibytes, seconds
 
 
 def markdown(result: dict[str, Any], pictures: Sequence[str] = ()) -> str:
-    """A page without a title, to be included in one; pictures in light and dark."""
+    """A page without a title, for inclusion in another; pictures in light and dark."""
     facts = result["environment"]
     lines = [f"Written by `{result['command']}`.", ""]
     lines += table(["", ""], [[key, str(value)] for key, value in facts.items()])
@@ -29,14 +32,15 @@ def markdown(result: dict[str, Any], pictures: Sequence[str] = ()) -> str:
 
 
 SUMMARY = (
-    "How many times the time, or the extra memory, of this project a peer takes: geometric mean over cases, and the "
-    "case in which this project does worst. Rows on bare transforms are this project's time over theirs."
+    "Speed-up over each peer: its time over this project's, as the geometric mean over cases and in the worst case. "
+    "Rows on extra memory are the peer's over this project's; rows on the bare transforms are this project's time over "
+    "theirs."
 )
 
 
 def summary_table(rows: Sequence[dict[str, Any]]) -> list[str]:
     return table(
-        ["what", "peer", "cases", "mean", "worst", "in"],
+        ["measured", "compared with", "cases", "mean", "worst", "worst case"],
         [
             [
                 row["what"],
@@ -52,7 +56,7 @@ def summary_table(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def scaling_tables(scaling: Sequence[dict[str, Any]]) -> list[str]:
-    """Fitted exponents, and where direct convolution stops to win."""
+    """Fitted exponents, and the kernel sizes up to which direct convolution is faster."""
     if not scaling:
         return []
     growing = [
@@ -61,8 +65,8 @@ def scaling_tables(scaling: Sequence[dict[str, Any]]) -> list[str]:
         for name, fits in entry.get("exponents", {}).items()
     ]
     direct = [[entry["title"], crossover_words(entry)] for entry in scaling if "crossover" in entry]
-    lines = table(["", "", "exponent of time in N", "exponent of memory in N"], growing)
-    return [*lines, "", *table(["", "direct convolution wins up to this many taps per axis"], direct)]
+    lines = table(["series", "implementation", "exponent of time in N", "exponent of memory in N"], growing)
+    return [*lines, "", *table(["series", "taps per axis up to which direct convolution is faster"], direct)]
 
 
 def _cases(records: Sequence[dict[str, Any]]) -> list[str]:
@@ -79,17 +83,7 @@ def _cases(records: Sequence[dict[str, Any]]) -> list[str]:
             spread = Spread.of(entry["seconds"])
             cells.append([*row, seconds(spread.median), "" if name == BARE else mebibytes(entry.get("extra_bytes"))])
             times, memory = ratio(record, name), memory_ratio(record, name)
-            rival = name in rivals(record) and times is not None
-            cells[-1] += [spread_words(times) if rival and times else "", f"x{memory:.2f}" if rival and memory else ""]
-    return table(["case", "", "time", "extra memory", "time ratio", "memory ratio"], cells)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Aligned cells, which read well as plain text too."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
-    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
-    ]
-    lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
-    return lines
+            is_peer = name in peers_of(record) and times is not None
+            cells[-1] += [spread_words(times) if is_peer and times else ""]
+            cells[-1] += [f"x{memory:.2f}" if is_peer and memory else ""]
+    return table(["case", "implementation", "time", "extra memory", "speed-up", "memory ratio"], cells)

@@ -1,11 +1,12 @@
-"""How time and memory grow with length, and the kernel size below which direct convolution wins."""
+"""Fits over series: exponents of time and memory, and the kernel size up to which direct convolution is faster."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._suites.case import OURS, Case
+from .._suites.case import Case
+from .._suites.comparison import OURS
 from .statistics import Spread, crossover, fit_exponent
 
 Record = dict[str, Any]
@@ -18,10 +19,10 @@ class Series:
 
     Attributes:
         title: what they have in common.
-        number: what the number is.
+        number: its name and unit.
         values: the number in each.
         cases: one for each value.
-        direct: whether the question is where direct convolution stops to win.
+        direct: a series over kernel sizes, for the crossover with direct convolution.
     """
 
     title: str
@@ -77,8 +78,10 @@ def scale(
     """Measure every case of every series, and fit."""
     found = []
     for each in all_series:
-        rivals = list(dict.fromkeys([*peers, DIRECT])) if each.direct else [name for name in peers if name != DIRECT]
-        records = [measure(case, rivals) for case in each.cases]
+        peers_here = (
+            list(dict.fromkeys([*peers, DIRECT])) if each.direct else [name for name in peers if name != DIRECT]
+        )
+        records = [measure(case, peers_here) for case in each.cases]
         entry: Record = {"title": each.title, "number": each.number, "values": list(each.values), "records": records}
         if each.direct:
             entry["crossover"] = _crossover(each.values, records)
@@ -89,7 +92,7 @@ def scale(
 
 
 def curve(records: Sequence[Record], values: Sequence[int], name: str, key: str) -> tuple[list[int], list[float]]:
-    """Where an implementation was measured and what came out: `key` is `"seconds"` (medians) or `"extra_bytes"`."""
+    """Sizes and results where an implementation was measured: `key` is `"seconds"` (medians) or `"extra_bytes"`."""
     points = []
     for value, record in zip(values, records, strict=True):
         measured = record["implementations"].get(name, {}).get(key)
@@ -118,7 +121,7 @@ def _crossover(values: Sequence[int], records: Sequence[Record]) -> float | None
 
 
 def crossover_words(entry: Record) -> str:
-    """Where direct convolution stops to win, within what was measured."""
+    """The kernel size up to which direct convolution is faster, or the bound of the sizes measured."""
     smallest, largest, found = entry["values"][0], entry["values"][-1], entry["crossover"]
     if found is None:
         return f"above {largest}"

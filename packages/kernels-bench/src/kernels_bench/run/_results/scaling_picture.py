@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..._pictures import Picture, Theme, draw
-from .._suites.case import BARE
+from .._suites.comparison import BARE
 from .scaling import DIRECT, crossover_words, curve
 
 
 def scaling_picture(scaling: Sequence[dict[str, Any]]) -> Picture:
-    """Time over and memory under one another for series over lengths, then time for those over kernel sizes."""
+    """Time above memory for series over lengths, then time for series over kernel sizes."""
     growing = [entry for entry in scaling if "exponents" in entry]
     direct = [entry for entry in scaling if "crossover" in entry]
 
@@ -31,7 +31,7 @@ def scaling_picture(scaling: Sequence[dict[str, Any]]) -> Picture:
             _lines(axes[row, column], entry, "seconds", 1e3, "time, ms", styles)
             if entry["crossover"] is not None:
                 axes[row, column].axvline(entry["crossover"], color=theme.faint, zorder=0)
-            axes[row, column].set_title(f"{entry['title']}\ndirect wins up to {crossover_words(entry)}")
+            axes[row, column].set_title(f"{entry['title']}\ndirect is faster up to {crossover_words(entry)}")
         for axis in axes.flat:
             axis.set_visible(axis.has_data())
         handles = {

@@ -1,4 +1,4 @@
-"""The statistics of samples, of pairs of samples and of series over sizes."""
+"""Statistics of samples, of pairs of samples and of series over sizes."""
 
 import math
 import statistics

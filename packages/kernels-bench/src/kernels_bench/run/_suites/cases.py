@@ -133,7 +133,7 @@ def _ckconv() -> list[Case]:
 
 
 def _siren() -> list[Case]:
-    from .layers import KernelCase
+    from .kernels import KernelCase
 
     def image(**options: Any) -> Case:
         return KernelCase(label="image", lengths=(32, 32), channels=96, **options)
@@ -156,7 +156,8 @@ def _siren() -> list[Case]:
 
 
 def _film() -> list[Case]:
-    from .layers import KernelCase, LayerCase
+    from .kernels import KernelCase
+    from .layers import LayerCase
 
     cases = [
         KernelCase(label="sequence", lengths=(1024,), channels=64, batch=8, width=32),

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import kernels_jax
 
 from ..peers import Peer
-from .case import OURS, Arrays, Case, Comparison, Implementation
+from .case import Case
+from .comparison import OURS, Arrays, Comparison, Implementation
 
 DEPTH = 3
 
@@ -66,7 +67,7 @@ class Compiled:
 
     @property
     def extra_bytes(self) -> int:
-        """What the compiler plans to allocate: temporary buffers and results."""
+        """Allocations that the compiler plans: temporary buffers and results."""
         plan: Any = self.step.memory_analysis()
         return int(plan.temp_size_in_bytes + plan.output_size_in_bytes)
 

@@ -1,4 +1,4 @@
-"""Suite `fftconv`: the FFT convolution against other ways to convolve and the transforms it cannot do without."""
+"""Suite `fftconv`: the FFT convolution, other implementations of it, and the bare transforms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,9 @@ from torch import Tensor
 
 from ..peers import Peer
 from . import torch_steps
-from .case import BARE, OURS, Arrays, Case, Comparison, Implementation, fast_length, short_dtype, sizes
+from .case import Case, short_dtype, sizes
+from .comparison import BARE, OURS, Arrays, Comparison, Implementation
+from .fft_length import fast_length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +20,9 @@ class ConvCase(Case):
 
     Attributes:
         padding: per axis.
-        taps: kernel lengths; as long as the boundaries allow ("global") without.
-        per_sample: a kernel for each sample.
-        shortcut: with a multiple of the input added.
+        taps: kernel lengths; by default the longest that the boundaries allow.
+        per_sample: a kernel for each batch item.
+        shortcut: whether a multiple of the input is added, per channel.
     """
 
     signal: tuple[int, ...]
@@ -60,7 +62,7 @@ class ConvCase(Case):
         )
 
     def transform_lengths(self) -> list[int]:
-        """The shortest good transform lengths that keep what wraps around out of the result."""
+        """FFT lengths: the shortest fast ones that keep wrapped-around terms out of the result."""
         lengths = []
         for signal, taps, padding in zip(self.signal, self.kernel, self.padding, strict=True):
             before = {"causal": 0}.get(padding, taps // 2)
@@ -109,7 +111,7 @@ def _inputs(case: ConvCase, device: str, seed: int) -> Arrays:
 
 
 def _bare_transforms(case: ConvCase) -> Implementation:
-    """The three transforms of a convolution, or the six of it and its gradients, on padded inputs that are there."""
+    """The transforms that an FFT convolution requires, three or, with gradients, six, on inputs padded beforehand."""
     lengths = case.transform_lengths()
     dims = list(range(2, 2 + len(lengths)))
     dtype = torch.float64 if case.dtype == "float64" else torch.float32
@@ -123,7 +125,8 @@ def _bare_transforms(case: ConvCase) -> Implementation:
         return wide
 
     def adapt(inputs: Arrays) -> Arrays:
-        # A bound of arithmetic, not of page faults: freeing this has glibc keep what is freed later on.
+        # For a bound without page faults: freeing a block of nearly 32 MiB, the largest that counts, raises glibc's
+        # dynamic mmap threshold to its size, and memory freed later on is kept.
         torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)
         x, kernel, _, grad = inputs
         wide = [padded(x), padded(kernel), padded(grad)]
@@ -143,7 +146,7 @@ def _bare_transforms(case: ConvCase) -> Implementation:
 
 
 def _exact(case: ConvCase, inputs: Arrays) -> tuple[Tensor, ...]:
-    """The result in float64: a whole linear convolution, of which each boundary then takes what it wants."""
+    """The result in float64: the full linear convolution, cropped or wrapped as the boundary of each axis requires."""
     double = tuple(None if t is None else t.detach().double().requires_grad_(t.requires_grad) for t in inputs)
 
     def convolve(x: Tensor, kernel: Tensor, shortcut: Tensor | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""The suites: which module knows a kind of case, and what it needs."""
+"""The suites, with the packages they require, and the comparison of a case."""
 
 import importlib
 import importlib.util
@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..peers import PEERS
-from .case import Case, Comparison
+from .case import Case
+from .comparison import Comparison
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A family of cases.
+    """A group of cases that require the same packages.
 
     Attributes:
-        module: where its comparisons are made.
-        extra: the extra of kernels-bench that brings what it needs.
-        needs: the modules which that is.
+        extra: of kernels-bench, which installs `needs`.
+        needs: modules that it imports.
     """
 
-    module: str
     extra: str
     needs: tuple[str, ...]
 
@@ -29,17 +28,18 @@ class Suite:
 
 
 SUITES = {
-    "fftconv": Suite("fftconv", "torch", ("torch", "kernels_core")),
-    "ckconv": Suite("layers", "torch", ("torch", "kernels_core")),
-    "siren": Suite("layers", "torch", ("torch", "kernels_core")),
-    "film": Suite("layers", "torch", ("torch", "kernels_core", "kernels_film")),
-    "conditioners": Suite("conditioners", "jax", ("jax", "kernels_jax")),
+    "fftconv": Suite("torch", ("torch", "kernels_core")),
+    "ckconv": Suite("torch", ("torch", "kernels_core")),
+    "siren": Suite("torch", ("torch", "kernels_core")),
+    "film": Suite("torch", ("torch", "kernels_core", "kernels_film")),
+    "conditioners": Suite("jax", ("jax", "kernels_jax")),
 }
 
 
 def comparison_of(case: Case, device: str, peers: Sequence[str]) -> Comparison:
     """The case with those of the peers named that are installed and offer it."""
     found = [peer for peer in PEERS if peer.name in peers and case.suite in peer.suites and peer.installed]
-    module = importlib.import_module(f".{SUITES[case.suite].module}", __package__)
+    # The module of its class, which is loaded, as the case exists.
+    module = importlib.import_module(type(case).__module__)
     comparison: Comparison = module.comparison(case, device, found)
     return comparison

@@ -1,4 +1,4 @@
-"""Steps of torch implementations: copies of inputs, forward passes without a tape, forward and backward."""
+"""Steps of torch implementations: copies of inputs, forward passes without autograd, forward and backward."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,23 +6,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .case import Arrays, Implementation
+from .comparison import Arrays, Implementation
 
 # Largest relative difference that rounding of inputs, sums and results explains.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 5e-3, "float64": 1e-10}
 
 
 def copies(inputs: Arrays) -> Arrays:
-    """Fresh memory with the same values; leaves of a tape where the inputs are."""
+    """Copies of the inputs, leaves of autograd where the inputs are."""
     return tuple(
         None if tensor is None else tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in inputs
     )
 
 
 def step(function: Callable[..., Tensor], training: bool) -> Callable[..., tuple[Tensor, ...]]:
-    """`function(*inputs)`, or with `training` also its gradients in the inputs that want one.
+    """`function(*inputs)`, or with `training` also its gradients in the inputs that require one.
 
-    The last input is the gradient of the result, of which a forward pass makes no use.
+    The last input is the gradient of the result; a forward pass ignores it.
     """
 
     def forward(*inputs: Any) -> tuple[Tensor, ...]:

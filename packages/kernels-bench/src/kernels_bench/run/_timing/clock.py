@@ -1,4 +1,4 @@
-"""Timing implementations in turn: A B A B ..., each time on fresh inputs that were made before the clock starts."""
+"""Interleaved timing of implementations: A B A B ..., each time on fresh inputs made before the clock starts."""
 
 import gc
 import math
@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from .._suites.case import Comparison
+from .._suites.comparison import Comparison
 
 Clock = Callable[[Callable[[], None]], float]
-"""Runs a function and says how many seconds it took."""
+"""Seconds that a function takes."""
 
 
 def wall_clock(work: Callable[[], None]) -> float:
-    """Seconds that pass."""
+    """Elapsed seconds."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -40,7 +40,8 @@ class Effort:
     Attributes:
         seconds: per case, after which no further round starts.
         rounds: fewest and most rounds, whatever the time.
-        sample: least seconds of one sample; a faster implementation is called several times, on inputs of their own.
+        sample: shortest duration of a sample in seconds; a faster implementation is called several times, each time on
+            other inputs.
         input_bytes: most memory for the inputs of one sample.
         cold_bytes: distinct inputs of one sample span at least this much, so that a cache does not hold them.
     """
@@ -93,7 +94,7 @@ def interleave(sample: Sample, names: Sequence[str], effort: Effort, size: int) 
 
 
 def _calls(sample: Sample, names: Sequence[str], effort: Effort, size: int) -> int:
-    """How many calls make one sample; by the faster of two calls of each, of which the first warms up."""
+    """Calls per sample, by the faster of two calls of each, of which the first warms up."""
     fastest = min(min(sample(name, [0]) for _ in range(2)) for name in names)
     wanted = max(1, math.ceil(effort.sample / fastest), math.ceil(effort.cold_bytes / max(1, size)))
     return max(1, min(wanted, effort.input_bytes // max(1, size), 64))

@@ -4,7 +4,7 @@ from fft_conv_pytorch import fft_conv
 from torch import Tensor
 from torch.nn import functional
 
-from .._suites.case import Implementation
+from .._suites.comparison import Implementation
 from .._suites.fftconv import ConvCase
 from ._torch_direct import flipped
 

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from .._suites import torch_steps
-from .._suites.case import Arrays, Implementation
+from .._suites.comparison import Arrays, Implementation
 from .._suites.fftconv import ConvCase
-from .._suites.layers import KernelCase, LayerCase, kernel_and_window, layer_implementation
+from .._suites.kernels import KernelCase
+from .._suites.layers import LayerCase, layer_implementation
+from .._suites.modules import kernel_and_window
 
 
 def fftconv(case: ConvCase, device: str) -> Implementation | None:
@@ -47,7 +49,7 @@ def _function(module: str, name: str) -> Any:
 
 def kernel(case: KernelCase, device: str, ours: nn.ModuleDict) -> Implementation:
     """Kernel and window with the same weights, channels-last as its layer makes them."""
-    configs = kernel_and_window(case, _library())
+    configs = kernel_and_window(case, case.lengths, case.batch is not None, _library())
     parts = nn.ModuleDict({name: _lazy().instantiate(config) for name, config in configs.items()}).to(device)
     _adopt(parts, ours)
     generate, window = parts["kernel"], dict(parts.items()).get("mask")
@@ -72,7 +74,7 @@ def layer(case: LayerCase, device: str, ours: nn.Module) -> Implementation | Non
     causal = case.padding == ("causal",)
     if case.dtype == "float64" or ("causal" in case.padding and not causal):
         return None
-    parts = kernel_and_window(case, _library())
+    parts = kernel_and_window(case, case.signal, case.film, _library())
     uniform = len(set(case.padding)) == 1
     module = importlib.import_module("nvsubquadratic.modules.ckconv_nd").CKConvND(
         data_dim=len(case.signal),

@@ -1,4 +1,4 @@
-"""The plain way to write a conditioned layer in JAX: one sample's function, generated weights and all, under `vmap`."""
+"""Plain JAX: the function of one batch item with its generated weights, under `vmap`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._suites.case import Implementation
+from .._suites.comparison import Implementation
 from .._suites.conditioners import ConditionerCase
 
 
 def conditioner(case: ConditionerCase, implementation: Callable[..., Implementation]) -> Implementation:
-    """`(module, h, z)` to the rows of the result, with the module's weights, made an implementation."""
+    """The layer on rows of features `h` and contexts `z`, with the module's weights."""
     one_row = _ONE_ROW[case.layer]
 
     def apply(module: Any, h: Any, z: Any) -> Any:

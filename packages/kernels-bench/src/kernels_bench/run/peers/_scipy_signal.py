@@ -6,7 +6,7 @@ import torch
 from scipy import fft, signal
 
 from .._suites import torch_steps
-from .._suites.case import Arrays, Implementation
+from .._suites.comparison import Arrays, Implementation
 from .._suites.fftconv import ConvCase
 
 

@@ -1,4 +1,4 @@
-"""`torch.nn.functional.convNd`: direct convolution, the better the shorter the kernel."""
+"""`torch.nn.functional.convNd`: direct convolution, for short kernels."""
 
 import math
 from collections.abc import Callable
@@ -7,15 +7,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from .._suites import torch_steps
-from .._suites.case import Arrays, Implementation
+from .._suites.comparison import Arrays, Implementation
 from .._suites.fftconv import ConvCase
 
-# More multiplications than this take seconds, and lose by more than an order of magnitude.
+# A limit on the duration of a run. `kernels-bench run --scaling` finds the much smaller kernel sizes from which on the
+# direct convolution is the slower one.
 MOST_MULTIPLICATIONS = 1e9
 
 
 def fftconv(case: ConvCase, device: str) -> Implementation | None:
-    """One boundary for all axes; kernels short enough to make sense."""
+    """One boundary for all axes; at most `MOST_MULTIPLICATIONS`."""
     work = case.batch * case.channels * math.prod(case.signal) * math.prod(case.kernel) * (3 if case.training else 1)
     if len(set(case.padding)) > 1 or work > MOST_MULTIPLICATIONS:
         return None
