@@ -1,4 +1,4 @@
-"""The checks of releases, of the public API, of what is built and of examples: each finds what it is for."""
+"""The checks of releases, public API, distributions and examples, each on a project with the mistake it finds."""
 
 import importlib.util
 import shutil
@@ -34,7 +34,7 @@ RANGE = "kernels-film>=0.1,<0.2"
 
 
 def write(root: Path, name: str, version: str, changelog: str, api: str = "", dependencies: str = "[]") -> None:
-    """A package of a workspace, as far as releases look at it."""
+    """The files of a package that a release check reads."""
     tree = root / "packages" / f"kernels-{name}"
     tree.mkdir(parents=True, exist_ok=True)
     (tree / "pyproject.toml").write_text(PROJECT.format(name=name, version=version, dependencies=dependencies))
@@ -89,7 +89,7 @@ def test_another_version_is_refused(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "text", "told"),
+    ("heading", "text", "message"),
     [
         ("## Unreleased", "- Faster.\n", "under '## Unreleased'"),
         ("## Unreleased\n\n- Faster.\n\n## 0.1.1 - 2026-03-01", "- Faster.\n", "under '## Unreleased'"),
@@ -97,17 +97,17 @@ def test_another_version_is_refused(workspace: Path) -> None:
         ("## 0.1.1", "- Faster.\n", "it is '## 0.1.1'"),
         ("## 0.1.1 - March 2026", "- Faster.\n", "it is '## 0.1.1 - March 2026'"),
         ("## 0.1.1 - 2026-02-30", "- Faster.\n", "2026-02-30: day"),
-        ("## 0.1.1 - 2026-03-01", "", "says nothing"),
-        ("## 0.1.1 - 2026-03-01", "### Fixed\n", "says nothing"),
-        ("## 0.1.1 - 9999-03-01", "- x\n", "is to come"),
+        ("## 0.1.1 - 2026-03-01", "", "has no entries"),
+        ("## 0.1.1 - 2026-03-01", "### Fixed\n", "has no entries"),
+        ("## 0.1.1 - 9999-03-01", "- x\n", "is in the future"),
         ("", "", "it is '## 0.1.0 - 2026-01-31'"),
     ],
 )
-def test_a_changelog_without_the_release_is_refused(workspace: Path, heading: str, text: str, told: str) -> None:
+def test_a_changelog_without_the_release_is_refused(workspace: Path, heading: str, text: str, message: str) -> None:
     film(workspace, "0.1.1", heading, text)
     (problem,) = check_release.problems("kernels-film-v0.1.1", workspace)
     assert "packages/kernels-film/CHANGELOG.md" in problem
-    assert told in problem
+    assert message in problem
 
 
 @pytest.mark.parametrize(
@@ -166,16 +166,16 @@ def test_other_spellings_of_a_requirement(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "told"), [("0.1.2", "is below 0.2.0"), ("0.2.0", "was released from another commit")]
+    ("version", "message"), [("0.1.2", "is below 0.2.0"), ("0.2.0", "was released from another commit")]
 )
-def test_versions_only_grow(workspace: Path, version: str, told: str) -> None:
+def test_versions_only_grow(workspace: Path, version: str, message: str) -> None:
     git(workspace, "commit", "--allow-empty", "-qm", "Second")
     git(workspace, "tag", "kernels-film-v0.2.0")
     film(workspace, version)
     write(workspace, "bench", "0.1.0", "", dependencies='["kernels-film>=0.1,<0.3"]')
     git(workspace, "commit", "-qam", "Third")
     (problem,) = check_release.problems(f"kernels-film-v{version}", workspace)
-    assert told in problem
+    assert message in problem
 
 
 def test_a_release_on_the_commit_of_its_tag_is_let_through(workspace: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_patch_that_adds_is_refused_from_1_0_on(workspace: Path) -> None:
     assert check_release.problems("kernels-film-v1.1.0", workspace) == []
 
 
-def test_a_missing_changelog_is_told(workspace: Path) -> None:
+def test_a_missing_changelog_is_reported(workspace: Path) -> None:
     (workspace / "packages/kernels-film/CHANGELOG.md").unlink()
     (problem,) = check_release.problems("kernels-film-v0.1.0", workspace)
     assert problem == "packages/kernels-film/CHANGELOG.md is missing"
@@ -211,7 +211,7 @@ def test_a_patch_that_breaks_users_is_refused(workspace: Path, api: str) -> None
     assert check_release.problems("kernels-film-v0.2.0", workspace) == []
 
 
-def test_the_command_tells_the_package_or_the_problems() -> None:
+def test_the_command_prints_the_package_or_the_problems() -> None:
     command = [sys.executable, str(ROOT / "tools" / "check_release.py")]
     result = subprocess.run([*command, "kernels-film-v99.0.0"], capture_output=True, text=True, check=False)
     assert result.returncode == 1
@@ -250,7 +250,7 @@ def test_commands_and_options_are_public() -> None:
 
 
 def wheel(path: Path, **changes: bytes | None) -> None:
-    """A wheel of a package of two files; `changes` replaces, adds or leaves out (None) some."""
+    """A wheel of a package of two files, of which `changes` replaces, adds or omits (None) some."""
     files: dict[str, bytes | None] = {
         "kernels_film/__init__.py": b"x = 1\n",
         "kernels_film/py.typed": b"",
@@ -266,7 +266,7 @@ def wheel(path: Path, **changes: bytes | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({}, None),
         ({"tests/test_x.py": b""}, "holds tests/test_x.py"),
@@ -280,7 +280,7 @@ def wheel(path: Path, **changes: bytes | None) -> None:
     ],
 )
 def test_a_wheel_holds_the_package_and_nothing_else(
-    tmp_path: Path, changes: dict[str, bytes | None], told: str | None
+    tmp_path: Path, changes: dict[str, bytes | None], message: str | None
 ) -> None:
     tree, dist = tmp_path / "kernels-film", tmp_path / "dist"
     (tree / "src" / "kernels_film").mkdir(parents=True)
@@ -291,7 +291,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(
         wheel(folder / "kernels_film-0.1.0-py3-none-any.whl", **changes)
     (dist / "kernels_film-0.1.0.tar.gz").touch()
     found = check_dist.problems(tree, dist)
-    assert found == [] if told is None else any(told in line for line in found)
+    assert found == [] if message is None else any(message in line for line in found)
 
     wheel(dist / "tree" / "kernels_film-0.1.0-py3-none-any.whl", **{**changes, "kernels_film/_only.py": b""})
     assert any(
@@ -300,7 +300,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    ("docstring", "page", "told"),
+    ("docstring", "page", "message"),
     [
         (">>> 1 + 1\n2", "```python\nimport example\nassert example.x == 1\n```\n", ""),
         (">>> 1 + 1\n3", "", "examples in docstrings failed"),
@@ -308,7 +308,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(
         ("", "```python\nimport no_such_package\n```\n", "No module named 'no_such_package'"),
     ],
 )
-def test_examples_are_run(tmp_path: Path, docstring: str, page: str, told: str) -> None:
+def test_examples_are_run(tmp_path: Path, docstring: str, page: str, message: str) -> None:
     package = tmp_path / "example"
     package.mkdir()
     (package / "__init__.py").write_text("x = 1\n")
@@ -318,5 +318,5 @@ def test_examples_are_run(tmp_path: Path, docstring: str, page: str, told: str) 
     result = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}
     )
-    assert (result.returncode == 0) == (not told), result.stderr
-    assert told in result.stderr
+    assert (result.returncode == 0) == (not message), result.stderr
+    assert message in result.stderr
