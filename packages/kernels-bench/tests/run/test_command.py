@@ -120,7 +120,7 @@ def test_peers_that_are_not_installed_are_named_with_how_to_get_them(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fftcnov"], "no suite is called 'fftcnov'; there are fftconv, ckconv"),
+        (["fftcnov"], "no suite is called 'fftcnov'; choose from fftconv, ckconv"),
         (["--threads", "0"], "--threads"),
         (["--threads", "100000"], "more than the"),
         (["--device", "tpu"], "--device"),

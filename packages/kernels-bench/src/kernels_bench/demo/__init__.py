@@ -41,7 +41,7 @@ STEPS: Sequence[Step] = (
         title="A hundred digits in one network",
         text=(
             "Images as functions of position: one network holds a hundred of scikit-learn's digits, ten of each, and a "
-            "latent of 16 numbers per image says which. In a ConditionedINR the latent scales and shifts the features "
+            "latent of 16 numbers per image selects one. In a ConditionedINR the latent scales and shifts the features "
             "of a SIREN (FiLM); in a HyperSIREN it generates all weights. Then only the latents of 50 other images are "
             "fitted."
         ),

@@ -38,7 +38,7 @@ class Series:
 
     @property
     def held_out(self) -> NDArray[np.bool_]:
-        """Which of those come after the years to learn from."""
+        """Mask of the years after the training data."""
         return self.target >= FIRST_HELD_OUT
 
 

@@ -29,8 +29,8 @@ def kernel(prior: Floats, posterior: Floats) -> Picture:
     return draw(
         "bayesian-kernel",
         "A convolution kernel with its uncertainty",
-        "What each of the last 33 years says about the next: the last one most, the one before against it, those "
-        "further back less and less surely. The shortcut of the layer is part of the first weight.",
+        "Weights of the last 33 years in the prediction of the next: largest for the last, of opposite sign for the "
+        "one before, and less certain further back. The shortcut of the layer is part of the first weight.",
         paint,
     )
 

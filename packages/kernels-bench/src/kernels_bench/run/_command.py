@@ -81,7 +81,7 @@ def _run(options: Namespace, outputs: dict[str, Path], arguments: Sequence[str])
 
 
 def _prepare(options: Namespace) -> dict[str, Path]:
-    """Where to write, found writable before the work starts."""
+    """The places to write to, checked before the work starts."""
     outputs = {}
     if options.out is not None:
         outputs["out"] = _writable("--out", options.out, "results.json", "results.md")

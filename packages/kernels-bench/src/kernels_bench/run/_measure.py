@@ -17,10 +17,10 @@ Timer = Callable[[Sequence[str]], tuple[Mapping[str, list[float]], Mapping[str, 
 
 
 def measure(case: Case, comparison: Comparison, timer: Timer, extra_bytes: Callable[[str], int | None]) -> Record:
-    """Everything about one case.
+    """Measure one case.
 
     An implementation whose result disagrees is not timed, since a ratio to a wrong answer means nothing; one that fails
-    is left out with its message. Without this project's own result there is nothing to compare, and `failed` says why.
+    is left out with its message. Without this project's own result there is nothing to compare.
     """
     record: Record = {
         "name": case.name,

@@ -48,12 +48,12 @@ def option_parser(program: str) -> argparse.ArgumentParser:
 
 
 def parse(arguments: Sequence[str], program: str) -> argparse.Namespace:
-    """The options; exits with 2 and says why where they make no sense."""
+    """The parsed options; exits with 2 and a message where they are invalid."""
     parser, cores = option_parser(program), _cores()
     options = parser.parse_args(arguments)
     options.suites = list(dict.fromkeys(options.suites)) or list(SUITES)
     if unknown := [name for name in options.suites if name not in SUITES]:
-        parser.error(f"no suite is called {', '.join(map(repr, unknown))}; there are {', '.join(SUITES)}")
+        parser.error(f"no suite is called {', '.join(map(repr, unknown))}; choose from {', '.join(SUITES)}")
     if options.threads > cores:
         parser.error(f"--threads {options.threads} is more than the {cores} cores of this process")
     return options

@@ -29,7 +29,7 @@ class NothingToRunError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure.
+    """Cases and series to measure, and the settings of a run.
 
     Attributes:
         cases: in order.
@@ -84,7 +84,7 @@ def _has_gpu(suite: str) -> bool:
 
 
 def effort_for(quick: bool, device: str) -> Effort:
-    """How long to measure; on a GPU with more inputs than its cache holds."""
+    """The effort of a run; on a GPU with more inputs than its cache holds."""
     effort = QUICK if quick else EFFORT
     if device != "cuda":
         return effort

@@ -1,4 +1,4 @@
-"""Where the energy of a sampled kernel lies: its power spectrum, gathered by distance from zero frequency."""
+"""Power spectrum of a sampled kernel, summed by distance from zero frequency."""
 
 import functools
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What happens to the coverage when the grid gets finer, with and without scaling the frequencies."""
+"""Coverage on finer grids, with and without scaling the frequencies."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace

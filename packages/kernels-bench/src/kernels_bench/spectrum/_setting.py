@@ -20,7 +20,7 @@ class Kernel(StrEnum):
 
 
 class Schedule(StrEnum):
-    """How the frequencies of blocks are spaced."""
+    """Spacing of the frequencies of blocks."""
 
     LINEAR = "linear"
     LOG = "log"
@@ -34,7 +34,7 @@ KERNELS: dict[str, tuple[str, ...]] = {
     Kernel.LEARNABLE_OMEGA: (),
     Kernel.RANDOM_FOURIER: (),
 }
-"""Which of those arguments each kernel has."""
+"""The arguments among those that each kernel has."""
 
 MAX_VALUES = 2**27
 """Most values of one draw of kernels, which bounds memory to a few GiB."""

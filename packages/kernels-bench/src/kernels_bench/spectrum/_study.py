@@ -70,7 +70,7 @@ class Study:
         return jackknife_error(self.coverages_left_out) if len(self.draws) > 1 else None
 
     def numbers(self) -> dict[str, Any]:
-        """Everything of it, for JSON."""
+        """All numbers, for JSON."""
         return {
             "setting": asdict(self.setting),
             "draws": len(self.draws),

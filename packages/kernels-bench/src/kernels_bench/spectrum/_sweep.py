@@ -54,7 +54,7 @@ class Sweep:
         return sum(found.coverage >= self.best.coverage - NEAR for found in choosable(self.studies))
 
     def numbers(self) -> dict[str, Any]:
-        """Everything of it, for JSON."""
+        """All numbers, for JSON."""
 
         def short(found: Study) -> dict[str, Any]:
             names = ("setting", "draws", "coverage", "coverage_standard_error", "overlap")
@@ -75,7 +75,7 @@ class Sweep:
 
 
 def choosable(studies: Sequence[Study]) -> Sequence[Study]:
-    """Those that hardly alias, or all if there are none."""
+    """Studies with little aliasing, or all if there are none."""
     return [found for found in studies if found.aliased.max() <= MOST_ABOVE_NYQUIST] or studies
 
 

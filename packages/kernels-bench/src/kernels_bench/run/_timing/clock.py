@@ -35,7 +35,7 @@ def cuda_clock(work: Callable[[], None]) -> float:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure.
+    """Duration and number of samples.
 
     Attributes:
         seconds: per case, after which no further round starts.

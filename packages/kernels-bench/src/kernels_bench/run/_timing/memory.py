@@ -56,7 +56,7 @@ def keep_no_freed_memory() -> None:
 
 
 def peak_extra_bytes(work: Callable[[], object]) -> int | None:
-    """How far resident memory rises while `work` runs a second time; None where the system does not count."""
+    """Rise of resident memory while `work` runs a second time; None where the system does not count."""
     try:
         work()
         gc.collect()
