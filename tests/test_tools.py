@@ -97,9 +97,9 @@ def test_version_mismatch_is_rejected(workspace: Path) -> None:
         ("## 0.1.1", "- Faster.\n", "it is '## 0.1.1'"),
         ("## 0.1.1 - March 2026", "- Faster.\n", "it is '## 0.1.1 - March 2026'"),
         ("## 0.1.1 - 2026-02-30", "- Faster.\n", "2026-02-30: day"),
-        ("## 0.1.1 - 2026-03-01", "", "says nothing"),
-        ("## 0.1.1 - 2026-03-01", "### Fixed\n", "says nothing"),
-        ("## 0.1.1 - 9999-03-01", "- x\n", "is to come"),
+        ("## 0.1.1 - 2026-03-01", "", "has no entries"),
+        ("## 0.1.1 - 2026-03-01", "### Fixed\n", "has no entries"),
+        ("## 0.1.1 - 9999-03-01", "- x\n", "is in the future"),
         ("", "", "it is '## 0.1.0 - 2026-01-31'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Check what was built: `python tools/check_dist.py packages/NAME DIST`.
+"""Check the distributions of a package: `python tools/check_dist.py packages/NAME DIST`.
 
 `DIST` holds the sdist and the wheel made from it, `DIST/tree` the wheel made from the tree. The wheels must be the
 same, and hold the package's files, `py.typed` among them, the licence, the metadata and nothing else.
@@ -16,7 +16,7 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 
 def problems(tree: Path, dist: Path) -> list[str]:
-    """What is wrong with the distributions in `dist` of the package at `tree`; empty when nothing is."""
+    """Problems of the distributions in `dist` of the package at `tree`."""
     package = tree.name.replace("-", "_")
     (wheel,), (from_tree,) = dist.glob(f"{package}-*.whl"), (dist / "tree").glob(f"{package}-*.whl")
     (sdist,) = dist.glob(f"{package}-*.tar.gz")
@@ -40,5 +40,5 @@ def problems(tree: Path, dist: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    told = problems(Path(sys.argv[1]), Path(sys.argv[2]))
-    sys.exit("\n".join(told) if told else 0)
+    found = problems(Path(sys.argv[1]), Path(sys.argv[2]))
+    sys.exit("\n".join(found) if found else 0)

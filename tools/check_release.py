@@ -1,14 +1,14 @@
-"""Refuse a release tag `NAME-vX.Y.Z` that the tree does not agree with.
+"""Refuse a release tag `NAME-vX.Y.Z` that does not match the tree.
 
-`python tools/check_release.py kernels-film-v0.2.0` prints what to change, and exits with 1 where there is something. It
+`python tools/check_release.py kernels-film-v0.2.0` prints the changes required, and exits with 1 if there are any. It
 checks
 
 - the version in the package's pyproject.toml,
-- the newest heading of its changelog, `## X.Y.Z - YYYY-MM-DD`, with something under it,
-- the ranges in which packages of this workspace require each other: others must accept the new version, and what
-  the package requires must have been released, in the state in which it was tested here,
-- its api.txt: where lines of the last release are gone or changed, the version must be one that may break users, and
-  from 1.0 on one that may add to it where lines are new.
+- the newest heading of its changelog, `## X.Y.Z - YYYY-MM-DD`, with entries under it,
+- the ranges in which packages of this workspace require each other: others must accept the new version, and
+  packages that it requires must have been released with the public API that they have in the tree,
+- its api.txt: if lines of the last release are gone or changed, the version must allow breaking changes, and from 1.0
+  on, if lines are new, additions.
 
 The last release is the newest tag of the package on this branch, so fetch the tags first.
 """
@@ -31,7 +31,7 @@ TAG = re.compile(r"(?P<name>[a-z][a-z-]*)-v(?P<version>(0|[1-9]\d*)(\.(0|[1-9]\d
 
 
 def problems(tag: str, root: Path = ROOT) -> list[str]:
-    """What keeps `tag` from being released from the tree at `root`; empty when nothing does."""
+    """Reasons not to release `tag` from the tree at `root`."""
     projects = {path.parent.name: tomllib.loads(path.read_text()) for path in root.glob("packages/*/pyproject.toml")}
     match = TAG.fullmatch(tag)
     if match is None or match["name"] not in projects:
@@ -51,7 +51,7 @@ def problems(tag: str, root: Path = ROOT) -> list[str]:
 def _order(name: str, version: Version, releases: list[Version], root: Path) -> Iterator[str]:
     if version in releases:
         if _git(root, "rev-parse", f"{name}-v{version}^{{commit}}") != _git(root, "rev-parse", "HEAD"):
-            yield f"{name} {version} was released from another commit; what is uploaded stays: take a new version"
+            yield f"{name} {version} was released from another commit and cannot be replaced: take a new version"
     elif releases and version < max(releases):
         yield f"{name} {version} is below {max(releases)}, which this branch has released"
 
@@ -70,7 +70,7 @@ def _changelog(name: str, version: Version, root: Path) -> Iterator[str]:
     _, *sections = re.split(r"^## ", (root / file).read_text(), flags=re.MULTILINE)
     titles, texts = zip(*(section.partition("\n")[::2] for section in sections), strict=True) if sections else ((), ())
     if titles and titles[0].strip() == "Unreleased":
-        if _says_something(texts[0]):
+        if _has_entries(texts[0]):
             yield f"{file} has changes under '## Unreleased'; they belong under '## {version} - YYYY-MM-DD'"
             return
         titles, texts = titles[1:], texts[1:]
@@ -84,15 +84,15 @@ def _changelog(name: str, version: Version, root: Path) -> Iterator[str]:
     except ValueError as error:
         yield f"{file} dates {version} {heading[1]}: {error}"
     else:
-        # Somewhere the day has already begun.
+        # In some time zone the day has already begun.
         if day > datetime.now(UTC).date() + timedelta(days=1):
-            yield f"{file} dates {version} {day}, which is to come"
-    if not _says_something(texts[0]):
-        yield f"{file} says nothing under '## {titles[0].strip()}'"
+            yield f"{file} dates {version} {day}, which is in the future"
+    if not _has_entries(texts[0]):
+        yield f"{file} has no entries under '## {titles[0].strip()}'"
 
 
-def _says_something(section: str) -> bool:
-    """Whether anything stands under the headings of a section."""
+def _has_entries(section: str) -> bool:
+    """Whether a section has text besides headings."""
     return any(line.strip() and not line.startswith("#") for line in section.splitlines())
 
 
@@ -117,13 +117,13 @@ def _own_ranges(name: str, projects: dict[str, Any], root: Path) -> Iterator[str
                 f"no tag {sibling}-v{requirement.specifier}; release {sibling} first"
             )
             continue
-        # The checks ran with the sibling in the tree, users get the released one: new names in it may be relied on.
+        # Tests ran with the sibling in the tree, users get the released one: new names in the tree may be relied on.
         newest, file = max(released), f"packages/{sibling}/api.txt"
         new = _lines_only_in((root / file).read_text(), _recorded(root, sibling, newest))
         if new:
             yield (
-                f"{_line(root, name, text)}\n  {sibling} has names that its release {newest} lacks, so the checks say "
-                f"little about {name} with that; release {sibling} first:" + "".join(f"\n  {line}" for line in new)
+                f"{_line(root, name, text)}\n  {sibling} has names that its release {newest} lacks, so {name} "
+                f"was not tested with that; release {sibling} first:" + "".join(f"\n  {line}" for line in new)
             )
 
 
@@ -174,15 +174,15 @@ def _next_break(version: Version) -> str:
 
 
 def _line(root: Path, name: str, text: str) -> str:
-    """Where a requirement stands: file, line number and the line."""
+    """File, line number and line of a requirement."""
     file = f"packages/{name}/pyproject.toml"
     lines = (root / file).read_text().splitlines()
     found = (f"{file}:{number}: {line.strip()}" for number, line in enumerate(lines, 1) if text in line)
-    return next(found, f"{file}: {text}")  # TOML may spell it over lines or with escapes
+    return next(found, f"{file}: {text}")  # TOML allows escapes and several lines
 
 
 def _releases(root: Path, name: str) -> list[Version]:
-    """Those that the branch has in its history."""
+    """Released versions in the history of the branch."""
     tags = _git(root, "tag", "--list", f"{name}-v*", "--merged", "HEAD").split()
     return [Version(found["version"]) for found in map(TAG.fullmatch, tags) if found]
 

@@ -2,6 +2,10 @@
 
 `python tools/public_api.py` compares these files with the tree and fails where they differ; with `--record` it writes
 them. Signatures are read from the source with griffe. kernels-bench is a command: its API is its options.
+
+`griffe check` against a tag does not replace these files. It reports removals and changes but no additions, which
+check_release.py compares too; it does not know the options of a command; and it finds nothing before the first tag,
+while a change of these files shows in review from the first commit on.
 """
 
 import difflib
@@ -26,7 +30,7 @@ def library(tree: Path) -> Iterator[str]:
 
 
 def _names(package: Any) -> Iterator[str]:
-    """Functions with signatures, classes with their public bases and what these do not have."""
+    """Functions with signatures, classes with their public bases and the members that these lack."""
     for name in sorted(str(name) for name in package.exports or ()):
         public = package[name]
         public = public.final_target if public.is_alias else public
@@ -50,7 +54,7 @@ def _members(described: Any) -> Iterator[str]:
             yield member.signature()
             continue
         annotation = "" if member.annotation is None else f": {member.annotation}"
-        # In the class statement it may be a field, whose default is the constructor's.
+        # A value in the class statement may be that of a field, the default of the constructor.
         value = f" = {member.value}" if member.value is not None and "class-attribute" in member.labels else ""
         yield f"{name}{annotation}{value}"
 
@@ -70,14 +74,14 @@ def command() -> Iterator[str]:
 
     yield from sorted(parameters("kernels-bench", typer.main.get_command(app)))
     for action in option_parser("kernels-bench run")._actions:
-        # How many cores there are is the machine's business.
+        # The default is the number of cores.
         default = "" if action.dest in ("help", "threads") else f" = {action.default}"
         choices = f" {'|'.join(map(str, action.choices))}" if action.choices else ""
         yield f"kernels-bench run {'/'.join(action.option_strings) or action.metavar}{choices}{default}"
 
 
 def main() -> int:
-    """Compare, or record when told to."""
+    """Compare, or record with `--record`."""
     differ = False
     for tree in sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml")):
         file = tree / "api.txt"
@@ -90,8 +94,8 @@ def main() -> int:
         sys.stdout.writelines(difference)
         differ = differ or bool(difference)
     if differ:
-        print("The public API is not the recorded one. If that is meant, run `nox -s api -- --record`, and read in")
-        print("RELEASING.md what it means for the version.")
+        print("The public API differs from the recorded one. If intended, run `nox -s api -- --record`, and see in")
+        print("RELEASING.md which version it requires.")
     return int(differ)
 
 

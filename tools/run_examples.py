@@ -1,6 +1,6 @@
 """Run a package's examples where it is installed alone: `python run_examples.py README.md PACKAGE [--docstrings]`.
 
-Needs nothing but the standard library, so that an example which needs more than the package declares fails.
+Uses only the standard library, so that an example fails if it requires more than the package declares.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def run_docstrings(package: str) -> int:
-    """Run the examples in the docstrings of every module, and say how many there were."""
+    """Run the examples in the docstrings of every module, and return their number."""
     path = importlib.import_module(package).__path__
     names = [package, *(module.name for module in pkgutil.walk_packages(path, f"{package}."))]
     results = [doctest.testmod(importlib.import_module(name)) for name in names]
@@ -24,11 +24,11 @@ def run_docstrings(package: str) -> int:
 
 
 def run_readme(readme: Path) -> int:
-    """Run the Python examples of a page one after another, and say how many there were."""
+    """Run the Python examples of a page one after another, and return their number."""
     text, namespace = readme.read_text(encoding="utf-8"), {"__name__": "__main__"}
     blocks = list(re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
     for block in blocks:
-        lines_before = text.count("\n", 0, block.start(1))  # so that an error tells its line in the page
+        lines_before = text.count("\n", 0, block.start(1))  # so that an error shows its line in the page
         exec(compile("\n" * lines_before + block[1], str(readme), "exec"), namespace)
     return len(blocks)
 

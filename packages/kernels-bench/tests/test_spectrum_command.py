@@ -57,7 +57,7 @@ def test_the_same_call_gives_the_same_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--grid-size", "28"], "grid_size"),
         (["--blocks", "5"], "blocks"),
@@ -68,10 +68,12 @@ def test_the_same_call_gives_the_same_numbers(tmp_path: Path) -> None:
         (["--data-dim", "4"], "--data-dim"),
     ],
 )
-def test_wrong_arguments_are_refused_before_the_folder_is_made(tmp_path: Path, options: list[str], told: str) -> None:
+def test_wrong_arguments_are_refused_before_the_folder_is_made(
+    tmp_path: Path, options: list[str], message: str
+) -> None:
     result = RUNNER.invoke(app, ["spectrum", *options, "--out", str(tmp_path / "new")])
     assert result.exit_code == 2
-    assert told in result.output
+    assert message in result.output
     assert not (tmp_path / "new").exists()
 
 

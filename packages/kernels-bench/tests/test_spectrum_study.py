@@ -124,7 +124,7 @@ def test_a_sweep_varies_only_what_the_kernel_has(kernel: str, count: int) -> Non
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"kernel": "sine"}, "`kernel`.*block-diagonal.*'sine'"),
         ({"grid_size": 28}, "`grid_size`.*odd.*28"),
@@ -142,6 +142,6 @@ def test_a_sweep_varies_only_what_the_kernel_has(kernel: str, count: int) -> Non
         ({"data_dim": 3, "grid_size": 501}, r"`grid_size` \(=501\).*`data_dim` \(=3\).*at most"),
     ],
 )
-def test_wrong_settings_are_refused(arguments: dict[str, object], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_wrong_settings_are_refused(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Setting(**arguments)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from ._output import prepare_folder
 from .spectrum import Kernel, Schedule
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
-# What is not ours to read: the parser of `run` also works where Typer is not installed.
+# `run` has a parser of its own, which also works where Typer is not installed.
 _FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -79,7 +79,7 @@ def spectrum(
     out: Out = Path("kernels-spectrum"),
     json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON instead of tables.")] = False,
 ) -> None:
-    """Study which frequencies kernels hold at their initialisation, and how well blocks cover the band."""
+    """Measure the frequencies of kernels at initialisation, and the part of the band that blocks cover."""
     from .spectrum._command import spectrum_command
 
     spectrum_command(
@@ -104,7 +104,7 @@ def spectrum(
 
 @app.command("run", context_settings=_FORWARD, add_help_option=False)
 def run_benchmarks(context: typer.Context) -> None:
-    """Measure time, memory and agreement of results, beside peers with --peers."""
+    """Measure time, memory and agreement of results; with --peers also those of other libraries."""
     from .run import main
 
     raise typer.Exit(main(context.args))
@@ -115,14 +115,14 @@ def compare(
     old: Annotated[Path, typer.Argument(metavar="OLD.json", help="A file that `run --json` wrote.")],
     new: Annotated[Path, typer.Argument(metavar="NEW.json", help="A later one.")],
 ) -> None:
-    """Say what got slower from OLD to NEW beyond noise; exit with 1 if something did.
+    """List what got slower from OLD to NEW beyond noise; exit with 1 if something did.
 
     A case is slower if its median time grew by more than its noise: a tenth, or the interquartile ranges over the
-    medians of both runs, added in quadrature; and, where both runs timed a peer or bare transforms in turn with it, if
-    it also grew relative to each of them, so that a machine that was busy for a while is no change. A group of three
+    medians of both runs, added in quadrature; and, where both runs timed a peer or the bare transforms beside it, if it
+    also grew relative to each of them, so that a machine that was busy for a while is no change. A group of three
     cases or more is slower if the geometric mean of their ratios is above 1 by more than a twentieth and two standard
     errors. Memory counts from a twentieth and 1 MiB on. A case that now fails, or no longer agrees with a peer, got
-    worse too. Times of different machines, threads or allocators tell little; what differs is listed first.
+    worse too. Times of different machines, threads or allocators are hardly comparable; what differs is listed first.
     """
     from .run._compare_command import compare_files
 

@@ -1,4 +1,4 @@
-"""What a result was made with, so that another can be compared with it."""
+"""Date, machine and versions of a result, for comparison with others."""
 
 import os
 import platform

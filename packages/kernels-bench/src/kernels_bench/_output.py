@@ -1,4 +1,4 @@
-"""Where results go: folders that are known to be writable before the work starts, files that are whole or absent."""
+"""Output: folders checked for writability before the work starts, files that are whole or absent."""
 
 import os
 import tempfile

@@ -16,7 +16,7 @@ from ._step import Kept, Outcome, Progress, Settings, Step
 
 
 def _step(module: str) -> Callable[[Settings, Progress, Kept], Outcome]:
-    """`run` of a module here, imported only then: it needs what an extra installs."""
+    """`run` of a module here, imported when it runs, since it requires an extra."""
 
     def run(settings: Settings, progress: Progress, kept: Kept) -> Outcome:
         outcome: Outcome = importlib.import_module(f".{module}", __name__).run(settings, progress, kept)
@@ -31,7 +31,7 @@ STEPS: Sequence[Step] = (
         text=(
             "Two small image classifiers made of CKConvND layers learn scikit-learn's handwritten digits: 1347 images "
             "of 8 x 8 pixels to train on, 450 to test on. In one the kernels are fixed after training; in the other a "
-            "few registers gather what is in the image, and FiLM turns that into kernels made for it."
+            "few registers summarise the image, and FiLM turns them into kernels for it."
         ),
         extra="torch",
         needs=("torch", "kernels_core", "kernels_film"),
@@ -41,7 +41,7 @@ STEPS: Sequence[Step] = (
         title="A hundred digits in one network",
         text=(
             "Images as functions of position: one network holds a hundred of scikit-learn's digits, ten of each, and a "
-            "latent of 16 numbers per image says which. In a ConditionedINR the latent scales and shifts the features "
+            "latent of 16 numbers per image selects one. In a ConditionedINR the latent scales and shifts the features "
             "of a SIREN (FiLM); in a HyperSIREN it generates all weights. Then only the latents of 50 other images are "
             "fitted."
         ),
@@ -54,8 +54,8 @@ STEPS: Sequence[Step] = (
         text=(
             "The weekly record of CO2 at Mauna Loa, 1958 to 2001, that ships with statsmodels. A SIREN of the season, "
             "modulated by FiLM with the year as its context, has priors on all its weights; stochastic variational "
-            "inference fits their posterior to four of every five years. The others tell whether its intervals keep "
-            "their word."
+            "inference fits their posterior to four of every five years. The others test the "
+            "coverage of its intervals."
         ),
         extra="jax",
         needs=("jax", "kernels_jax", "optax", "statsmodels"),
@@ -64,7 +64,7 @@ STEPS: Sequence[Step] = (
     Step(
         title="A kernel with its uncertainty",
         text=(
-            "How do the last 33 years of sunspots foretell the next? A causal convolution learns it from the yearly "
+            "A causal convolution predicts the sunspots of a year from those of the last 33, learned from the yearly "
             "numbers 1700 to 1919 that ship with statsmodels. Its kernel is a SIREN with priors on its readout, so "
             "that the layer has a posterior: of every weight of the kernel, and of every year after 1919."
         ),
@@ -86,7 +86,7 @@ STEPS: Sequence[Step] = (
 
 
 class NothingToRunError(Exception):
-    """No step of the demo has what it needs."""
+    """Every step of the demo requires packages that are not installed."""
 
 
 def run_demo(folder: Path, settings: Settings, console: Console) -> Path:

@@ -1,4 +1,4 @@
-"""Fit a Bayesian model by stochastic variational inference, and check what its intervals promise."""
+"""Fit a Bayesian model by stochastic variational inference, and the coverage of its intervals."""
 
 from collections.abc import Callable
 from typing import Any

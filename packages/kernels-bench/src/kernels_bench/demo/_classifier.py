@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Registers(nn.Module):
-    """A few learned queries that each gather what they look for in a feature map: `[B, C, H, W] -> [B, R, C]`."""
+    """A few learned queries that each attend to a feature map: `[B, C, H, W] -> [B, R, C]`."""
 
     def __init__(self, num_registers: int, hidden_dim: int) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Classifier(nn.Module):
         return cast(Tensor, self.head(x.mean((2, 3))))
 
     def conditioning(self, images: Tensor) -> Tensor | None:
-        """What the last block's kernels depend on for these images."""
+        """The registers on which the kernels of the last block depend."""
         x = self.stem(images[:, None])
         for block in self.blocks[:-1]:
             x = block(x, 1.0)

@@ -1,4 +1,4 @@
-"""Pictures of the classifiers: their kernels, spectra and windows, how they learned and what they confuse."""
+"""Pictures of the classifiers: kernels, spectra, windows, learning curves and confusion matrix."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -66,7 +66,7 @@ def continuous_kernels(coarse: Array, fine: Array) -> Picture:
 
 
 def resolution_transfer(accuracies: Mapping[str, Mapping[str, Mapping[str, float]]], image: Array) -> Picture:
-    """Accuracy on upsampled images, with and without telling `forward` the resolution."""
+    """Accuracy on upsampled images, with and without the resolution as an argument of `forward`."""
 
     def paint(figure: Figure, theme: Theme) -> None:
         figure.set_size_inches(10, 3.4)
@@ -78,9 +78,9 @@ def resolution_transfer(accuracies: Mapping[str, Mapping[str, Mapping[str, float
         axes = figure.add_subplot(grid[3])
         for color, (label, by_factor) in zip(theme.lines, accuracies.items(), strict=False):
             factors = [int(factor) for factor in by_factor]
-            told, untold = ([entry[key] for entry in by_factor.values()] for key in ("told", "untold"))
-            axes.plot(factors, told, marker="o", color=color, label=f"{label}, resolution told")
-            axes.plot(factors, untold, marker="o", color=color, linestyle=":", label=f"{label}, not told")
+            given, omitted = ([entry[key] for entry in by_factor.values()] for key in ("given", "omitted"))
+            axes.plot(factors, given, marker="o", color=color, label=f"{label}, resolution given")
+            axes.plot(factors, omitted, marker="o", color=color, linestyle=":", label=f"{label}, not given")
         axes.set_xticks([1, 2, 3], ["8 x 8\n(trained)", "16 x 16", "24 x 24"])
         axes.set_ylim(0, 1.03)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -141,7 +141,7 @@ def windows(before: tuple[Array, Array], after: tuple[Array, Array]) -> Picture:
 
     return draw(
         "windows",
-        "How far each channel looks",
+        "Receptive field of each channel",
         "The Gaussian window of every channel along the vertical axis. They start as a ramp from narrow to wide, and "
         "each learns its own width.",
         paint,
@@ -201,7 +201,7 @@ def confusion(matrix: Any, mistakes: Sequence[tuple[Array, int, int]]) -> Pictur
 
     return draw(
         "confusion",
-        "What the FiLM classifier confuses",
+        "Confusion matrix of the FiLM classifier",
         "Counts of test images by true and predicted digit, and the images it misreads (the first eight at most).",
         paint,
     )

@@ -1,4 +1,4 @@
-"""Demo steps in PyTorch: classifiers with continuous kernels, and what they do at resolutions they never saw."""
+"""A step in PyTorch: classifiers with continuous kernels, and their accuracy at resolutions not seen in training."""
 
 from functools import partial
 from typing import Any
@@ -36,7 +36,7 @@ def run(settings: Settings, progress: Progress, _: Kept) -> Outcome:
     }
     rows = [
         [label, f"{n['test_accuracy']:.3f}", f"{n['parameters']:,}", f"{n['seconds_per_epoch']:.2f}"]
-        + [f"{n['resolution_transfer'][str(factor)]['told']:.3f}" for factor in FACTORS[1:]]
+        + [f"{n['resolution_transfer'][str(factor)]['given']:.3f}" for factor in FACTORS[1:]]
         for (name, label) in NAMES.items()
         if (n := numbers[name])
     ]
@@ -45,7 +45,7 @@ def run(settings: Settings, progress: Progress, _: Kept) -> Outcome:
     return Outcome(
         headline={
             "test accuracy, FiLM kernels": f"{film['test_accuracy']:.1%}",
-            "at twice the resolution, untrained": f"{film['resolution_transfer']['2']['told']:.1%}",
+            "at twice the resolution, untrained": f"{film['resolution_transfer']['2']['given']:.1%}",
             "parameters": f"{film['parameters']:,}",
         },
         table=(header, rows),
@@ -60,12 +60,12 @@ def _report(progress: Progress, index: int, label: str, done: int, total: int, m
 
 
 def _transfer(model: Classifier, digits: Digits) -> dict[str, dict[str, float]]:
-    """Accuracy on upsampled test images when `forward` is told the resolution, and when it is not."""
+    """Accuracy on upsampled test images with and without the resolution as an argument of `forward`."""
 
     def accuracy(finer: int, resolution: float) -> float:
         return float((predict(model, digits.test_images, finer, resolution) == digits.test_labels).mean())
 
-    return {str(factor): {"told": accuracy(factor, factor), "untold": accuracy(factor, 1.0)} for factor in FACTORS}
+    return {str(factor): {"given": accuracy(factor, factor), "omitted": accuracy(factor, 1.0)} for factor in FACTORS}
 
 
 def _numbers(model: Classifier, history: History, digits: Digits) -> dict[str, Any]:

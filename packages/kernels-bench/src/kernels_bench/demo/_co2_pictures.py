@@ -44,7 +44,7 @@ def record(record: Record, low: Floats, median: Floats, high: Floats) -> Picture
     return draw(
         "co2",
         "Weekly CO2 at Mauna Loa, with every fifth year held out",
-        "The interval holds what the model expects of a measurement. It never saw the red weeks: it knows them from "
+        "The interval is that of a measurement. The red weeks are held out: the model predicts them from "
         "the years around them.",
         paint,
     )

@@ -12,7 +12,7 @@ LEVELS = np.arange(0.1, 1.0, 0.1)
 
 
 def run(settings: Settings, progress: Progress, _: Kept) -> Outcome:
-    """Fit by SVI what a fifth of the years does not tell, and count how often those fall into the intervals."""
+    """Fit four of every five years by SVI, and count how often the held-out measurements lie in the intervals."""
     record = load()
     posterior = fit(record, CHUNK * settings.epochs, settings.seed, progress)
     drawn = posterior.observed(record.year)

@@ -19,7 +19,7 @@ LATENT = 16
 CHUNK = 25
 Network = ConditionedINR | HyperSIREN
 PENALTY = 0.01
-"""Weight of the mean square of the latents, against the squared error summed over an image: keeps unseen ones near."""
+"""Weight of the mean square of the latents against the squared error of an image; regularises unseen images."""
 
 
 @dataclass

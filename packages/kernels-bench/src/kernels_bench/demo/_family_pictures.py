@@ -16,7 +16,7 @@ def reconstructions(images: Images, fields: Mapping[str, Images]) -> Picture:
         "family",
         "Images as functions of position",
         "Top: one of the ten images per digit that the networks were fitted to. Below: the field of its latent, "
-        "evaluated on 64 x 64 points. Between the pixels nothing tells a field what to be.",
+        "evaluated on 64 x 64 points. Between the pixels a field is unconstrained.",
         lambda figure, theme: _rows(figure, theme, rows),
     )
 

@@ -69,7 +69,7 @@ def _shown(network: Network, latents: Array) -> tuple[Images, Images]:
 
 
 def _principal_components(family: Images, unseen: Images) -> dict[str, float]:
-    """The linear map that is best for the family, with as many numbers per image; of pixels, not a field."""
+    """The best linear map (PCA) with as many numbers per image; of pixels, not a field."""
     pca = PCA(LATENT).fit(family.reshape(len(family), -1))
 
     def reconstructed(images: Images) -> float:

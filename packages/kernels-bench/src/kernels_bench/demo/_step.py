@@ -1,4 +1,4 @@
-"""What a step of the demo is and what it gives."""
+"""Steps of the demo and their outcomes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,21 +7,21 @@ from typing import Any
 from .._pictures import Picture
 
 Progress = Callable[[int, int, str], None]
-"""Told how far a step is: done, total, message."""
+"""Called with the number of parts done, their total and a message."""
 Kept = Mapping[str, Any]
-"""What earlier steps kept."""
+"""Objects kept by earlier steps, by name."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step found.
+    """The outcome of a step.
 
     Attributes:
         headline: short facts for the top of the report, label to value.
         table: header and rows, for the terminal and the report.
         pictures: for the report.
         numbers: everything behind them, for the JSON file.
-        kept: objects that later steps go on with, by name.
+        kept: objects that later steps use, by name.
     """
 
     headline: dict[str, str]
@@ -36,11 +36,11 @@ class Step:
     """A part of the demo that needs one extra.
 
     Attributes:
-        title: what it shows.
-        text: what it does, in a sentence or two for the report.
+        title: for the report.
+        text: a description of a sentence or two for the report.
         extra: the extra of kernels-bench that it needs.
         needs: the modules which that extra installs.
-        run: does it, told the settings, whom to tell of progress, and what earlier steps kept.
+        run: computes it from the settings, a function to report progress to, and the objects kept by earlier steps.
     """
 
     title: str
@@ -52,7 +52,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Settings:
-    """What every step is told."""
+    """Settings of all steps."""
 
     seed: int
     epochs: int

@@ -1,4 +1,4 @@
-"""Yearly sunspots, and a causal convolution with a Bayesian kernel that foretells the next year."""
+"""Yearly sunspots, and a causal convolution with a Bayesian kernel that predicts the next year."""
 
 from dataclasses import dataclass
 
@@ -33,12 +33,12 @@ class Series:
 
     @property
     def target(self) -> Floats:
-        """The years to foretell, all that have `LAGS` before them."""
+        """The years to predict, all that have `LAGS` before them."""
         return self.year[LAGS:]
 
     @property
     def held_out(self) -> NDArray[np.bool_]:
-        """Which of those come after the years to learn from."""
+        """Mask of the years after the training data."""
         return self.target >= FIRST_HELD_OUT
 
 
@@ -70,7 +70,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Draws of the weight of each lag `[draws, LAGS]` and of the years to foretell `[draws, N]`, a priori and after."""
+    """Draws of the weight of each lag `[draws, LAGS]` and of the years to predict `[draws, N]`, a priori and after."""
 
     prior: Floats
     weights: Floats

@@ -1,4 +1,4 @@
-"""Pictures of a convolution kernel with a posterior, and of what it foretells."""
+"""Pictures of a convolution kernel with a posterior, and of its predictions."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,7 +21,7 @@ def kernel(prior: Floats, posterior: Floats) -> Picture:
             lags, posterior[1], color=theme.lines[0], marker="o", markersize=4, label="posterior, median and 90 %"
         )
         limit = 1.15 * np.abs(posterior).max()
-        axes.set(xlabel="years before the one foretold", ylabel="weight", xlim=(0.5, LAGS + 0.5), ylim=(-limit, limit))
+        axes.set(xlabel="years before the predicted one", ylabel="weight", xlim=(0.5, LAGS + 0.5), ylim=(-limit, limit))
         axes.set_xticks([1, 5, 11, 16, 22, 27, 33])
         axes.grid()
         axes.legend(loc="upper right")
@@ -29,8 +29,8 @@ def kernel(prior: Floats, posterior: Floats) -> Picture:
     return draw(
         "bayesian-kernel",
         "A convolution kernel with its uncertainty",
-        "What each of the last 33 years says about the next: the last one most, the one before against it, those "
-        "further back less and less surely. The shortcut of the layer is part of the first weight.",
+        "Weights of the last 33 years in the prediction of the next: largest for the last, of opposite sign for the "
+        "one before, and less certain further back. The shortcut of the layer is part of the first weight.",
         paint,
     )
 

@@ -9,7 +9,7 @@ from ._sunspots import LAGS, fit, load
 
 
 def run(settings: Settings, progress: Progress, _: Kept) -> Outcome:
-    """Learn from the years before 1920 how the past foretells the next year, and see how the years after come out."""
+    """Fit the years before 1920, and predict each later year from the years before it."""
     series = load()
     fitted = fit(series, CHUNK * settings.epochs, settings.seed, progress)
     measured = series.value[LAGS:]

@@ -59,7 +59,7 @@ def train(model: nn.Module, digits: Digits, epochs: int, seed: int, progress: Pr
 def predict(
     model: nn.Module, images: NDArray[np.float32], finer: int = 1, resolution: float = 1.0
 ) -> NDArray[np.int64]:
-    """The digits read off images upsampled by `finer`, by a model told that the grid is `resolution` times finer."""
+    """The digits read off images upsampled by `finer`, by a model on a grid `resolution` times finer."""
     model.eval()
     return model(upsampled(torch.tensor(images), finer), resolution).argmax(1).numpy()
 

@@ -1,10 +1,11 @@
-"""Benchmarks against peers: time, memory and agreement of results, interleaved in one run.
+"""Benchmarks against other libraries: time, memory and agreement of results, interleaved in one run.
 
 `kernels-bench run`, or `python -m kernels_bench.run` where nothing but torch, NumPy and kernels-core is installed.
 """
 
-from ._case import Case, Contest, Contestant
 from ._command import main
-from ._suites import SUITES
+from ._suites.case import Case
+from ._suites.comparison import Comparison, Implementation
+from ._suites.suite import SUITES
 
-__all__ = ["SUITES", "Case", "Contest", "Contestant", "main"]
+__all__ = ["SUITES", "Case", "Comparison", "Implementation", "main"]

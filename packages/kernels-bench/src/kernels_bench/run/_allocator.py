@@ -1,7 +1,8 @@
-"""Which way glibc hands memory back, on which half of the time of large tensors depends.
+"""Allocator settings of glibc: return freed memory to the system, the default, or retain it.
 
-By default it unmaps large blocks when they are freed, and the next ones cost page faults. Told to retain them it does
-not, which helps most whoever allocates most. It reads its settings when a process starts.
+By default glibc unmaps large blocks when they are freed, and the next ones cost page faults. Retaining them avoids
+these, and saves most for implementations that allocate most; `kernels-bench run --allocator retain` shows how much.
+glibc reads these settings when a process starts.
 """
 
 import os
@@ -17,7 +18,7 @@ CHOICES = ("default", "retain")
 
 
 def current() -> str:
-    """What this process has: `"default"`, `"retain"`, or the settings that are neither."""
+    """The settings of this process: `"default"`, `"retain"`, or the settings that are neither."""
     given = {key: value for key, value in os.environ.items() if key.startswith("MALLOC_") or key == "GLIBC_TUNABLES"}
     preloaded = {"LD_PRELOAD": os.environ["LD_PRELOAD"]} if os.environ.get("LD_PRELOAD") else {}
     if given == RETAIN and not preloaded:
@@ -29,7 +30,7 @@ def adopt(choice: str) -> None:
     """Start this command anew with the settings of `choice`, unless it has them.
 
     Raises:
-        ValueError: settings that this platform does not know.
+        ValueError: `choice` is not the default and the C library is not glibc.
     """
     if choice == "default" or current() == choice:
         return

@@ -12,13 +12,13 @@ from typing import Any
 
 from .._output import prepare_folder, write_atomically
 from . import _allocator
-from ._case import OURS
-from ._compare import SCHEMA
 from ._machine import machine
-from ._markdown import markdown, scaling_tables, summary_table
 from ._options import parse
-from ._rows import summary
-from ._run import NothingToRunError, Plan, choose, effort_for, limit_threads, run_plan, series_of
+from ._plan import NothingToRunError, Plan, choose, effort_for, limit_threads, run_plan, series_of
+from ._results.compare import SCHEMA
+from ._results.markdown import markdown, scaling_tables, summary_table
+from ._results.summary import summary
+from ._suites.comparison import OURS
 from .peers import peers_found
 
 
@@ -57,7 +57,7 @@ def _run(options: Namespace, outputs: dict[str, Path], arguments: Sequence[str])
         ", ".join(str(facts[key]) for key in ("cpu", "gpu") if key in facts)
         + f"; {options.threads} threads, allocator: {facts['allocator']}"
     )
-    # Peers may warn about what their own future holds.
+    # Peers may warn about their own deprecations.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         records, scaling = run_plan(plan, _say)
@@ -77,11 +77,11 @@ def _run(options: Namespace, outputs: dict[str, Path], arguments: Sequence[str])
     }
     _write(result, outputs)
     _say(f"{len(records)} cases in {time.perf_counter() - start:.0f} s")
-    return 1 if any("failed" in record["contestants"][OURS] for record in records) else 0
+    return 1 if any("failed" in record["implementations"][OURS] for record in records) else 0
 
 
 def _prepare(options: Namespace) -> dict[str, Path]:
-    """Where to write, found writable before the work starts."""
+    """The places to write to, checked before the work starts."""
     outputs = {}
     if options.out is not None:
         outputs["out"] = _writable("--out", options.out, "results.json", "results.md")
@@ -112,7 +112,7 @@ def _write(result: dict[str, Any], outputs: dict[str, Path]) -> None:
 def _pictures(scaling: list[Any], folder: Path) -> list[str]:
     """Names of the pictures per theme; none where matplotlib is missing."""
     try:
-        from ._scaling_picture import scaling_picture
+        from ._results.scaling_picture import scaling_picture
     except ImportError:
         _say("No picture: matplotlib is not installed")
         return []

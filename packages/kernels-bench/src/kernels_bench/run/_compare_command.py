@@ -1,10 +1,10 @@
-"""`kernels-bench compare`: two files to a table and an exit status."""
+"""`kernels-bench compare`: a table and an exit status from two files."""
 
 import sys
 from pathlib import Path
 
-from ._compare import Change, UnreadableError, compare, differences, read
-from ._markdown import table
+from ._results.compare import Change, UnreadableError, compare, differences, read
+from ._results.table import table
 
 
 def compare_files(old_path: Path, new_path: Path) -> int:
@@ -19,7 +19,7 @@ def compare_files(old_path: Path, new_path: Path) -> int:
         print(f"{old_path} and {new_path} have no case in common", file=sys.stderr)
         return 2
     for key, (before, after) in differences(old, new).items():
-        print(f"Not the same {key}: {before} before, {after} now")
+        print(f"Different {key}: {before} before, {after} now")
     for title, one, other in (("New", new, old), ("Gone", old, new)):
         known = {record["name"] for record in other["cases"]}
         for name in (record["name"] for record in one["cases"] if record["name"] not in known):

@@ -1,4 +1,4 @@
-"""What a run depends on, for its file."""
+"""Machine, versions and settings of a run, for its file."""
 
 import sys
 from typing import Any

@@ -1,43 +1,44 @@
-"""Measure one case: compare results first, then time in turn, then memory."""
+"""Measuring one case: results first, then interleaved times, then memory."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ._case import BARE, OURS, Case, Contest
-from ._compare_results import difference
+from ._results.difference import difference
+from ._suites.case import Case
+from ._suites.comparison import BARE, OURS, Comparison
 
 Record = dict[str, Any]
-"""What is known of a case, as it goes into the JSON file."""
+"""Results of a case, as in the JSON file."""
 
-Race = Callable[[Sequence[str]], tuple[Mapping[str, list[float]], Mapping[str, str]]]
-"""Seconds per call of the contestants named, taken in turn, and why others could not be timed."""
+Timer = Callable[[Sequence[str]], tuple[Mapping[str, list[float]], Mapping[str, str]]]
+"""Interleaved samples of the implementations named, seconds per call, and why others could not be timed."""
 
 
-def measure(case: Case, contest: Contest, race: Race, extra_bytes: Callable[[str], int | None]) -> Record:
-    """Everything about one case.
+def measure(case: Case, comparison: Comparison, timer: Timer, extra_bytes: Callable[[str], int | None]) -> Record:
+    """Measure one case.
 
-    A contestant whose result disagrees is not timed, since a ratio to a wrong answer means nothing; one that fails is
-    left out with what it said. Without this project's own result there is nothing to compare, and `failed` says why.
+    An implementation whose result disagrees is not timed, since a ratio to a wrong answer means nothing; one that fails
+    is left out with its message. Without this project's own result there is nothing to compare.
     """
     record: Record = {
         "name": case.name,
         "suite": case.suite,
         "group": case.group,
         "spec": asdict(case) | {"kind": type(case).__name__},
-        "tolerance": contest.tolerance,
-        "contestants": {},
+        "tolerance": comparison.tolerance,
+        "implementations": {},
     }
-    found = record["contestants"]
-    inputs = contest.inputs(0)
+    found = record["implementations"]
+    inputs = comparison.inputs(0)
     results = {}
-    for name, contestant in contest.contestants.items():
+    for name, implementation in comparison.implementations.items():
         found[name] = entry = {}
         try:
-            raw = contestant.run(*contestant.adapt(inputs))
+            raw = implementation.run(*implementation.adapt(inputs))
             if name != BARE:
-                results[name] = list(contestant.collect(raw))
+                results[name] = list(implementation.collect(raw))
         except Exception as error:  # whatever a library raises, the others are still worth measuring
             entry["failed"] = f"{type(error).__name__}: {error}".splitlines()[0]
             if name == OURS:
@@ -49,21 +50,21 @@ def measure(case: Case, contest: Contest, race: Race, extra_bytes: Callable[[str
             continue
         gap = difference(results[OURS], theirs)
         found[name]["difference"] = _finite(gap)
-        found[name]["agrees"] = gap <= contest.tolerance
-        if not found[name]["agrees"] and contest.exact is not None:
-            exact = exact or list(contest.exact(inputs))
+        found[name]["agrees"] = gap <= comparison.tolerance
+        if not found[name]["agrees"] and comparison.exact is not None:
+            exact = exact or list(comparison.exact(inputs))
             for known in (OURS, name):
                 found[known]["error"] = _finite(difference(exact, results[known]))
     del results, exact, inputs, raw
-    racing = [name for name, entry in found.items() if "failed" not in entry and entry.get("agrees", True)]
-    timed, failed = race(racing)
-    for name in racing:
-        found[name] |= {"seconds": timed[name]} if name in timed else {"failed": failed[name]}
-        if name != BARE and name in timed:
+    comparable = [name for name, entry in found.items() if "failed" not in entry and entry.get("agrees", True)]
+    seconds, failed = timer(comparable)
+    for name in comparable:
+        found[name] |= {"seconds": seconds[name]} if name in seconds else {"failed": failed[name]}
+        if name != BARE and name in seconds:
             found[name]["extra_bytes"] = (
                 extra_bytes(name)
-                if contest.extra_bytes is None
-                else contest.extra_bytes(contest.contestants[name], contest.inputs(0))
+                if comparison.extra_bytes is None
+                else comparison.extra_bytes(comparison.implementations[name], comparison.inputs(0))
             )
     return record
 

@@ -1,4 +1,4 @@
-"""The spectral-coverage study: which frequencies kernels hold at their initialisation, and how well blocks share them.
+"""The spectral-coverage study: the frequencies of kernels at initialisation, and their division among blocks.
 
 Kernels are drawn over seeds and sampled finer than their grid; of each, the energy by radial frequency gives the
 centroid, the band of 5 to 95 % of the energy, the fraction of [0, Nyquist] that some band covers, and the overlap of

@@ -1,4 +1,4 @@
-"""Numbers that say where spectra lie: centroid, band, coverage, overlap.
+"""Measures of spectra: centroid, band, coverage, overlap.
 
 A spectrum is the share of energy in each shell of frequency, `energy [..., R]` between `edges [R + 1]`; frequencies are
 fractions of the Nyquist frequency.

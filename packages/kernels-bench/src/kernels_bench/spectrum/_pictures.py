@@ -1,4 +1,4 @@
-"""Pictures of the study: spectra of the blocks, and what the sweep found."""
+"""Pictures of the study: spectra of the blocks, and settings of the sweep."""
 
 from collections.abc import Sequence
 
@@ -142,7 +142,7 @@ def _against_overlap(axis: Axes, sweep: Sweep, theme: Theme) -> None:
     for study, marker, label in (
         (sweep.start, "D", "start"),
         (sweep.best, "*", "best coverage"),
-        (sweep.sharpest, "s", "least overlap near the best"),
+        (sweep.sharpest, "s", "least overlap among the best"),
     ):
         axis.plot(
             study.overlap, study.coverage, marker, color=theme.ink, markersize=10, fillstyle="none", label=label, ls=""

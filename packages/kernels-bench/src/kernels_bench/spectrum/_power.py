@@ -1,4 +1,4 @@
-"""Where the energy of a sampled kernel lies: its power spectrum, gathered by distance from zero frequency."""
+"""Power spectrum of a sampled kernel, summed by distance from zero frequency."""
 
 import functools
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class RadialEnergy:
     Attributes:
         edges: `[R + 1]` bounds of the shells of radial frequency, as fractions of the grid's Nyquist frequency.
         energy: `[C, R]` share of each kernel's energy in each shell.
-        aliased: `[C]` share at frequencies above Nyquist on some axis, which the grid cannot tell from lower ones.
+        aliased: `[C]` share at frequencies above Nyquist on some axis, which alias to lower ones on the grid.
     """
 
     edges: Array

@@ -1,4 +1,4 @@
-"""What the study tells: tables for the terminal, a file of numbers, pictures."""
+"""Reports of the study: tables for the terminal, a file of numbers, pictures."""
 
 import json
 from pathlib import Path
@@ -86,8 +86,8 @@ def _show(console: Console, found: Study, factors: list[Scaled], omegas: list[fl
         )
     console.print(table)
     console.print(
-        f"Frequencies are fractions of Nyquist ({setting.nyquist:.4g} cycles per unit); the grid tells apart what is "
-        f"{resolution(setting):.3f} from each other. Overlap: energy shared with another block, in the mean.",
+        f"Frequencies are fractions of Nyquist ({setting.nyquist:.4g} cycles per unit); the grid resolves differences "
+        f"of {resolution(setting):.3f}. Overlap: energy shared with another block, in the mean.",
         markup=False,
     )
     console.print(
@@ -123,7 +123,7 @@ def _show_sweep(console: Console, around: Sweep) -> None:
 
 
 def verdict(around: Sweep) -> str:
-    """What the sweep says about the setting it started from, in words."""
+    """A sentence on whether a setting covers the band better than the start."""
     lead, error = around.lead
     answer = "no" if lead > 2 * error else "yes, nothing found is better beyond chance"
     return (

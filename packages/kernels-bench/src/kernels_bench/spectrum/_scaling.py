@@ -1,4 +1,4 @@
-"""What happens to the coverage when the grid gets finer, with and without scaling the frequencies."""
+"""Coverage on finer grids, with and without scaling the frequencies."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +20,7 @@ class Scaled:
         factor: m.
         grid_size: its points per axis.
         same_view: with frequencies scaled by m too, seen through as many points as the grid had at m = 1.
-        whole_grid: the same on the whole grid, where a view m times longer tells frequencies apart m times better.
+        whole_grid: the same on the whole grid, where a view m times longer resolves frequencies m times better.
         frequencies_kept: on the whole grid, the frequencies left as they were.
 
     The last two are None where the grid is too large.

@@ -1,4 +1,4 @@
-"""What is studied: a kernel class and the arguments that set its frequencies."""
+"""The setting of a study: a kernel class and the arguments that set its frequencies."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Kernel(StrEnum):
 
 
 class Schedule(StrEnum):
-    """How the frequencies of blocks are spaced."""
+    """Spacing of the frequencies of blocks."""
 
     LINEAR = "linear"
     LOG = "log"
@@ -34,7 +34,7 @@ KERNELS: dict[str, tuple[str, ...]] = {
     Kernel.LEARNABLE_OMEGA: (),
     Kernel.RANDOM_FOURIER: (),
 }
-"""Which of those arguments each kernel has."""
+"""The arguments among those that each kernel has."""
 
 MAX_VALUES = 2**27
 """Most values of one draw of kernels, which bounds memory to a few GiB."""
@@ -109,7 +109,7 @@ class Setting:
 
     @property
     def groups(self) -> int:
-        """Number of groups of channels that are told apart: the blocks, or one."""
+        """Number of groups of channels with spectra of their own: the blocks, or one."""
         return self.blocks or 1
 
     @property
@@ -119,10 +119,10 @@ class Setting:
 
     @property
     def oversampling(self) -> int:
-        """How many times finer than the grid the kernel is sampled, to see what lies above the grid's Nyquist.
+        """Oversampling factor of the grid, to measure energy above the grid's Nyquist frequency.
 
         The sampled band goes one Nyquist beyond the highest frequency of the first layer (for Gaussian frequencies,
-        beyond three standard deviations), which leaves room for the harmonics of the other layers.
+        beyond three standard deviations), which leaves a margin for the harmonics of the other layers.
         """
         highest = 3 * self.omega_0_max if self.kernel == Kernel.RANDOM_FOURIER else self.omega_0_max / self.data_dim
         return 1 + math.ceil(highest / self.nyquist)

@@ -70,7 +70,7 @@ class Study:
         return jackknife_error(self.coverages_left_out) if len(self.draws) > 1 else None
 
     def numbers(self) -> dict[str, Any]:
-        """Everything of it, for JSON."""
+        """All numbers, for JSON."""
         return {
             "setting": asdict(self.setting),
             "draws": len(self.draws),
@@ -103,7 +103,7 @@ def study(
         setting: kernel class, frequencies and grid.
         seeds: one draw each, at least one.
         points: look at this many central points of the grid only.
-        progress: told how many draws are done.
+        progress: called with the number of draws done.
     """
     from ._kernels import draw
 

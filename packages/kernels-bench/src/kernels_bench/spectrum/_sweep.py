@@ -1,4 +1,4 @@
-"""Which setting covers the band best: every combination of what blocks are chosen by, with the same draws."""
+"""Sweep over the settings of blocks for the best coverage of the band, with the same draws for each."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ OFF_BLOCK_SCALES = (0.0, 0.05, 0.1, 0.3, 1.0)
 NEAR = 0.01
 """Coverages that differ by less are taken for equal where overlap decides."""
 CONFIRMING = 8
-"""How many times more draws the chosen settings are compared on."""
+"""Factor of the number of draws on which the chosen settings are compared again."""
 MOST_ABOVE_NYQUIST = 0.05
 """Largest share of a block's energy above Nyquist in a setting that may be chosen: it aliases on the grid."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep found.
+    """The outcome of a sweep.
 
     Attributes:
         studies: one per setting.
@@ -50,11 +50,11 @@ class Sweep:
 
     @property
     def near(self) -> int:
-        """How many settings that may be chosen cover as much as the best to within `NEAR`."""
+        """Number of choosable settings whose coverage is within `NEAR` of the best."""
         return sum(found.coverage >= self.best.coverage - NEAR for found in choosable(self.studies))
 
     def numbers(self) -> dict[str, Any]:
-        """Everything of it, for JSON."""
+        """All numbers, for JSON."""
 
         def short(found: Study) -> dict[str, Any]:
             names = ("setting", "draws", "coverage", "coverage_standard_error", "overlap")
@@ -75,7 +75,7 @@ class Sweep:
 
 
 def choosable(studies: Sequence[Study]) -> Sequence[Study]:
-    """Those that hardly alias, or all if there are none."""
+    """Studies with little aliasing, or all if there are none."""
     return [found for found in studies if found.aliased.max() <= MOST_ABOVE_NYQUIST] or studies
 
 

@@ -1,7 +1,7 @@
-"""What this project is compared with, one small file each: a function per kind of case, None where it has none.
+"""The libraries that this project is compared with, one file each: a function per kind of case, None if unsupported.
 
-Peers get what favours them: kernels flipped, gathered and laid out before the clock starts, results brought into the
-common layout after it stops. What they need for a boundary that they lack is timed, as their users pay for it.
+Conversions are not timed: kernels are flipped, gathered and laid out before the clock starts, results brought into the
+common layout after it stops. Padding for a boundary that a peer lacks is timed, as its users pay for it.
 """
 
 import importlib
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._case import Contestant
+from .._suites.comparison import Implementation
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Peer:
     """A library to compare with.
 
     Attributes:
-        name: how reports call it.
-        adapter: the module here that knows it.
-        needs: modules it needs.
-        install: how to get it.
-        suites: where it has something to say.
+        name: in reports.
+        adapter: module of this package that calls it.
+        needs: modules that it imports.
+        install: the command that installs it.
+        suites: that it has implementations for.
     """
 
     name: str
@@ -35,21 +35,21 @@ class Peer:
     def installed(self) -> bool:
         return all(importlib.util.find_spec(module) is not None for module in self.needs)
 
-    def offer(self, kind: str, *arguments: Any) -> Contestant | None:
-        """What it has for a kind of case; a contestant that says what is wrong where it does not even start."""
+    def offer(self, kind: str, *arguments: Any) -> Implementation | None:
+        """Its implementation of a kind of case; where it cannot be made, one that raises the error when it runs."""
         try:
             build = getattr(importlib.import_module(f".{self.adapter}", __name__), kind)
-            contestant: Contestant | None = build(*arguments)
+            implementation: Implementation | None = build(*arguments)
         except Exception as error:  # whatever a library raises, the others are still worth measuring
             return _failing(error)
-        return contestant
+        return implementation
 
 
-def _failing(error: Exception) -> Contestant:
+def _failing(error: Exception) -> Implementation:
     def run(*inputs: Any) -> Any:
         raise error
 
-    return Contestant(run, tuple)
+    return Implementation(run, tuple)
 
 
 PEERS = (

@@ -4,12 +4,12 @@ from fft_conv_pytorch import fft_conv
 from torch import Tensor
 from torch.nn import functional
 
-from .._case import Contestant
-from .._fftconv import ConvCase
+from .._suites.comparison import Implementation
+from .._suites.fftconv import ConvCase
 from ._torch_direct import flipped
 
 
-def fftconv(case: ConvCase, device: str) -> Contestant | None:
+def fftconv(case: ConvCase, device: str) -> Implementation | None:
     """One boundary for all axes; float32 inside."""
     if len(set(case.padding)) > 1 or case.dtype == "float64":
         return None

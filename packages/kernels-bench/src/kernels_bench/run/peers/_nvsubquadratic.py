@@ -7,18 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import _torch
-from .._case import Arrays, Contestant
-from .._fftconv import ConvCase
-from .._layers import KernelCase, LayerCase, kernel_and_window, layer_contestant
+from .._suites import torch_steps
+from .._suites.comparison import Arrays, Implementation
+from .._suites.fftconv import ConvCase
+from .._suites.kernels import KernelCase
+from .._suites.layers import LayerCase, layer_implementation
+from .._suites.modules import kernel_and_window
 
 
-def fftconv(case: ConvCase, device: str) -> Contestant | None:
+def fftconv(case: ConvCase, device: str) -> Implementation | None:
     """The function for rank, boundary and layout."""
     convolve = _operation(case)
     if convolve is None or case.dtype == "float64":
         return None
-    return Contestant(_torch.step(convolve, case.training), _torch.copies)
+    return Implementation(torch_steps.step(convolve, case.training), torch_steps.copies)
 
 
 def _operation(case: ConvCase) -> Any:
@@ -45,9 +47,9 @@ def _function(module: str, name: str) -> Any:
     return getattr(importlib.import_module(f"nvsubquadratic.ops.{module}"), name)
 
 
-def kernel(case: KernelCase, device: str, ours: nn.ModuleDict) -> Contestant:
+def kernel(case: KernelCase, device: str, ours: nn.ModuleDict) -> Implementation:
     """Kernel and window with the same weights, channels-last as its layer makes them."""
-    configs = kernel_and_window(case, _library())
+    configs = kernel_and_window(case, case.lengths, case.batch is not None, _library())
     parts = nn.ModuleDict({name: _lazy().instantiate(config) for name, config in configs.items()}).to(device)
     _adopt(parts, ours)
     generate, window = parts["kernel"], dict(parts.items()).get("mask")
@@ -58,21 +60,21 @@ def kernel(case: KernelCase, device: str, ours: nn.ModuleDict) -> Contestant:
         return values if window is None else window(grid=grid, x=values)
 
     def adapt(inputs: Arrays) -> Arrays:
-        conditioning, grad = _torch.copies(inputs)
+        conditioning, grad = torch_steps.copies(inputs)
         return conditioning, grad.movedim(1, -1).contiguous()
 
     def collect(results: tuple[Tensor, ...]) -> list[Tensor]:
         return [results[0].movedim(-1, 1), *results[1:]]
 
-    return Contestant(_torch.module_step(parts, forward, case.training), adapt, collect)
+    return Implementation(torch_steps.module_step(parts, forward, case.training), adapt, collect)
 
 
-def layer(case: LayerCase, device: str, ours: nn.Module) -> Contestant | None:
+def layer(case: LayerCase, device: str, ours: nn.Module) -> Implementation | None:
     """The layer with the same weights."""
     causal = case.padding == ("causal",)
     if case.dtype == "float64" or ("causal" in case.padding and not causal):
         return None
-    parts = kernel_and_window(case, _library())
+    parts = kernel_and_window(case, case.signal, case.film, _library())
     uniform = len(set(case.padding)) == 1
     module = importlib.import_module("nvsubquadratic.modules.ckconv_nd").CKConvND(
         data_dim=len(case.signal),
@@ -88,7 +90,7 @@ def layer(case: LayerCase, device: str, ours: nn.Module) -> Contestant | None:
     for parameter in module.parameters():
         parameter.data = parameter.data.to(getattr(torch, case.dtype))
     _adopt(module, ours)
-    return layer_contestant(case, module)
+    return layer_implementation(case, module)
 
 
 def _library() -> SimpleNamespace:

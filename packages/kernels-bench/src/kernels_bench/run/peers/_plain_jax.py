@@ -1,4 +1,4 @@
-"""The plain way to write a conditioned layer in JAX: one sample's function, generated weights and all, under `vmap`."""
+"""Plain JAX: the function of one batch item with its generated weights, under `vmap`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._case import Contestant
-from .._conditioners import ConditionerCase
+from .._suites.comparison import Implementation
+from .._suites.conditioners import ConditionerCase
 
 
-def conditioner(case: ConditionerCase, contestant: Callable[..., Contestant]) -> Contestant:
-    """`(module, h, z)` to the rows of the result, with the module's weights, made a contestant."""
+def conditioner(case: ConditionerCase, implementation: Callable[..., Implementation]) -> Implementation:
+    """The layer on rows of features `h` and contexts `z`, with the module's weights."""
     one_row = _ONE_ROW[case.layer]
 
     def apply(module: Any, h: Any, z: Any) -> Any:
         return jax.vmap(lambda h, z: one_row(module, h, z), in_axes=(0, None if case.shared else 0))(h, z)
 
-    return contestant(apply)
+    return implementation(apply)
 
 
 def _affine(module: Any, h: Any, z: Any) -> Any:

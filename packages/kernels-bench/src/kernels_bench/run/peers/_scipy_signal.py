@@ -5,12 +5,12 @@ from typing import Any
 import torch
 from scipy import fft, signal
 
-from .. import _torch
-from .._case import Arrays, Contestant
-from .._fftconv import ConvCase
+from .._suites import torch_steps
+from .._suites.comparison import Arrays, Implementation
+from .._suites.fftconv import ConvCase
 
 
-def fftconv(case: ConvCase, device: str) -> Contestant | None:
+def fftconv(case: ConvCase, device: str) -> Implementation | None:
     """Forward passes in float32 or float64 on the CPU without wrap-around."""
     if case.training or device != "cpu" or case.dtype not in ("float32", "float64") or "circular" in case.padding:
         return None
@@ -21,7 +21,7 @@ def fftconv(case: ConvCase, device: str) -> Contestant | None:
     kept = [slice(None)] * first + kept
 
     def adapt(inputs: Arrays) -> Arrays:
-        x, kernel, shortcut, _ = _torch.copies(inputs)
+        x, kernel, shortcut, _ = torch_steps.copies(inputs)
         if shortcut is not None:
             shortcut = shortcut.view(-1, *[1] * len(axes)) if first == 2 else shortcut
         return tuple(None if tensor is None else tensor.numpy() for tensor in (x, kernel, shortcut))
@@ -31,4 +31,4 @@ def fftconv(case: ConvCase, device: str) -> Contestant | None:
             y = signal.oaconvolve(x, kernel, mode="full", axes=axes)[tuple(kept)]
         return (y if shortcut is None else y + shortcut * x,)
 
-    return Contestant(run, adapt, lambda results: [torch.from_numpy(each) for each in results])
+    return Implementation(run, adapt, lambda results: [torch.from_numpy(each) for each in results])

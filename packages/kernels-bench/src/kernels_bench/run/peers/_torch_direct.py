@@ -1,4 +1,4 @@
-"""`torch.nn.functional.convNd`: direct convolution, the better the shorter the kernel."""
+"""`torch.nn.functional.convNd`: direct convolution, for short kernels."""
 
 import math
 from collections.abc import Callable
@@ -6,23 +6,24 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional
 
-from .. import _torch
-from .._case import Arrays, Contestant
-from .._fftconv import ConvCase
+from .._suites import torch_steps
+from .._suites.comparison import Arrays, Implementation
+from .._suites.fftconv import ConvCase
 
-# More multiplications than this take seconds, and lose by more than an order of magnitude.
+# A limit on the duration of a run. `kernels-bench run --scaling` finds the much smaller kernel sizes from which on the
+# direct convolution is the slower one.
 MOST_MULTIPLICATIONS = 1e9
 
 
-def fftconv(case: ConvCase, device: str) -> Contestant | None:
-    """One boundary for all axes; kernels short enough to make sense."""
+def fftconv(case: ConvCase, device: str) -> Implementation | None:
+    """One boundary for all axes; at most `MOST_MULTIPLICATIONS`."""
     work = case.batch * case.channels * math.prod(case.signal) * math.prod(case.kernel) * (3 if case.training else 1)
     if len(set(case.padding)) > 1 or work > MOST_MULTIPLICATIONS:
         return None
     return flipped(case, _convolve(case))
 
 
-def flipped(case: ConvCase, convolve: Callable[..., Tensor]) -> Contestant:
+def flipped(case: ConvCase, convolve: Callable[..., Tensor]) -> Implementation:
     """`convolve(x, weight, shortcut)` channels-first with a weight `[C, 1, *K]`, or `[B * C, 1, *K]`, flipped."""
     axes = tuple(range(-len(case.signal), 0))
 
@@ -34,7 +35,7 @@ def flipped(case: ConvCase, convolve: Callable[..., Tensor]) -> Contestant:
         return y.movedim(1, -1) if case.channels_last else y
 
     def adapt(inputs: Arrays) -> Arrays:
-        x, kernel, shortcut, grad = _torch.copies(inputs)
+        x, kernel, shortcut, grad = torch_steps.copies(inputs)
         weight = kernel.detach().movedim(-1, 1) if case.channels_last else kernel.detach()
         weight = weight.flatten(0, 1).unsqueeze(1).flip(axes).contiguous()
         return x, weight.requires_grad_(case.training), shortcut, grad
@@ -46,7 +47,7 @@ def flipped(case: ConvCase, convolve: Callable[..., Tensor]) -> Contestant:
         grad_kernel = grad_weight.flip(axes).reshape(-1, case.channels, *case.kernel)
         return y, grad_x, grad_kernel.movedim(1, -1) if case.channels_last else grad_kernel, *rest
 
-    return Contestant(_torch.step(function, case.training), adapt, collect)
+    return Implementation(torch_steps.step(function, case.training), adapt, collect)
 
 
 def _convolve(case: ConvCase) -> Callable[..., Tensor]:

@@ -1,0 +1,1 @@
+"""From samples to statistics, tables, pictures and comparisons of runs."""

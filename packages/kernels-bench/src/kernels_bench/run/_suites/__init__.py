@@ -1,0 +1,1 @@
+"""The suites: cases as data, and the computations that are compared for each."""

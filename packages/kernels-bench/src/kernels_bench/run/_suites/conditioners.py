@@ -1,0 +1,119 @@
+"""Suite `conditioners`: layers that depend on a context, in JAX, compiled."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import kernels_jax
+
+from ..peers import Peer
+from .case import Case
+from .comparison import OURS, Arrays, Comparison, Implementation
+
+DEPTH = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionerCase(Case):
+    """A conditioner `c(h, z)` on rows of features.
+
+    Attributes:
+        layer: its class.
+        rows: N.
+        channels: of the features, and of what comes out.
+        cond_dim: size of the context.
+        shared: one context for all rows, or one for each.
+    """
+
+    layer: str
+    rows: int
+    channels: int
+    cond_dim: int
+    shared: bool = False
+
+    @property
+    def suite(self) -> str:
+        return "conditioners"
+
+    @property
+    def group(self) -> str:
+        return f"{self.layer} {'forward + backward' if self.training else 'forward'}"
+
+    @property
+    def shape(self) -> str:
+        context = "one context" if self.shared else "context per row"
+        return f"{self.layer} n{self.rows} c{self.channels} k{self.cond_dim} {context}"
+
+
+class Compiled:
+    """A step compiled for the shapes of a case, which waits for its results."""
+
+    def __init__(self, function: Callable[..., Any], module: Any, inputs: Arrays, training: bool) -> None:
+        def forward(module: Any, h: Any, z: Any, grad: Any) -> Any:
+            return [function(module, h, z)]
+
+        def forward_and_backward(module: Any, h: Any, z: Any, grad: Any) -> Any:
+            y, pullback = jax.vjp(function, module, h, z)
+            return [y, *jax.tree.leaves(pullback(grad))]
+
+        self.module = module
+        self.step = jax.jit(forward_and_backward if training else forward).lower(module, *inputs).compile()
+
+    def __call__(self, *inputs: Any) -> Any:
+        return [result.block_until_ready() for result in self.step(self.module, *inputs)]
+
+    @property
+    def extra_bytes(self) -> int:
+        """Allocations that the compiler plans: temporary buffers and results."""
+        plan: Any = self.step.memory_analysis()
+        return int(plan.temp_size_in_bytes + plan.output_size_in_bytes)
+
+
+def comparison(case: ConditionerCase, device: str, peers: Sequence[Peer]) -> Comparison:
+    """The case with the peers that offer it; they get the same weights."""
+    place = jax.devices("gpu" if device == "cuda" else "cpu")[0]
+    module = jax.device_put(_module(case), place)
+    example = _inputs(case, place, 0)
+
+    def implementation(function: Callable[..., Any]) -> Implementation:
+        compiled = Compiled(function, module, example, case.training)
+        return Implementation(compiled, _copies, list)
+
+    implementations = {OURS: implementation(lambda module, h, z: module(h, z))}
+    for peer in peers:
+        if (other := peer.offer("conditioner", case, implementation)) is not None:
+            implementations[peer.name] = other
+    return Comparison(
+        inputs=lambda seed: _inputs(case, place, seed),
+        implementations=implementations,
+        tolerance=5e-3,
+        waits=True,
+        extra_bytes=lambda implementation, _: implementation.run.extra_bytes,  # type: ignore[attr-defined]
+    )
+
+
+def _module(case: ConditionerCase) -> Any:
+    key = jax.random.key(0)
+    if case.layer == "HyperLinear":
+        return kernels_jax.HyperLinear.init(case.channels, case.channels, case.cond_dim, key=key)
+    if case.layer == "HyperSIREN":
+        return kernels_jax.HyperSIREN(
+            2, case.channels, 1, depth=DEPTH, cond_dim=case.cond_dim, parameter_net=eqx.nn.Identity(), key=key
+        )
+    return getattr(kernels_jax, case.layer).init(case.channels, case.cond_dim, key=key)
+
+
+def _inputs(case: ConditionerCase, place: Any, seed: int) -> Arrays:
+    keys = jax.random.split(jax.random.key(seed), 3)
+    wide, out = (2, 1) if case.layer == "HyperSIREN" else (case.channels, case.channels)
+    context = (case.cond_dim,) if case.shared else (case.rows, case.cond_dim)
+    shapes = (case.rows, wide), context, (case.rows, out)
+    inputs = [jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)]
+    return tuple(jax.device_put(each, place).block_until_ready() for each in inputs)
+
+
+def _copies(inputs: Arrays) -> Arrays:
+    return tuple(jnp.array(each, copy=True).block_until_ready() for each in inputs)

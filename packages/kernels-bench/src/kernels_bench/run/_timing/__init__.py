@@ -1,0 +1,1 @@
+"""Time and peak memory of implementations, measured in processes of their own."""
