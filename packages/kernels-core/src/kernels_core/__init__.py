@@ -19,7 +19,7 @@ from ._kernels.multi_omega import (
 from ._kernels.random_fourier import RandomFourierKernelND, RandomFourierPositionalEmbeddingND
 from ._kernels.siren import ImplicitKernelND, SIRENKernelND
 from ._lazy import LazyConfig, instantiate
-from ._optim import param_groups
+from ._optim import mark_parameters, param_groups
 from ._windows import (
     BlockAlignedGaussianModulationND,
     ExponentialModulationND,
@@ -62,6 +62,7 @@ __all__ = [
     "LazyConfig",
     "instantiate",
     "param_groups",
+    "mark_parameters",
 ]
 
 # A class is pickled under the name of its module: the package's, which stays when files move.

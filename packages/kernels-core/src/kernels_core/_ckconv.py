@@ -14,14 +14,13 @@ from ._fftconv.spectral import Operator, compute_dtype, convolve_prepared, prepa
 from ._kernels.coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
 from ._kernels.siren import ImplicitKernelND
 from ._lazy import build_module, describe, takes_argument
-from ._optim import MarkedModule
 from ._windows import ModulationND
 
 GRID_TYPES = ("double", "single")
 FFT_BACKENDS = ("auto", "torch_fft")
 
 
-class CKConvND(MarkedModule):
+class CKConvND(nn.Module):
     """Continuous-kernel convolution: `y = conv(x, window(kernel)) + shortcut * x`, depthwise, at any size.
 
     The kernel is a network of position evaluated on as many points as the input needs, so one layer runs on every
@@ -271,7 +270,7 @@ class CKConvND(MarkedModule):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         self._constants.clear()
-        return super()._apply(fn, recurse)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def flop_count(self, spatial_dims: Sequence[int], inference: bool = False) -> int:
         """Nominal operations for one sample: kernel, FFTs at `5 C prod(F) sum(log2 F)`, product and shortcut.

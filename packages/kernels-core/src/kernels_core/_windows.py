@@ -15,7 +15,7 @@ from ._kernels.embedding import at_least_float32
 from ._ops.bounded import bounded
 from ._ops.grid_affine import weighted_sum
 from ._ops.tracing import is_plain_autograd
-from ._optim import MarkedModule, mark
+from ._optim import hint
 
 # exp(x) = exp2(x log2 e): where windows underflow, torch's exp on the CPU is 30 times slower than its exp2.
 _LOG2_E = math.log2(math.e)
@@ -83,7 +83,7 @@ def std_from_attenuation(attenuation: float, position: float) -> float:
     return position * math.sqrt(-0.5 / math.log(attenuation))
 
 
-class ModulationND(MarkedModule):
+class ModulationND(nn.Module):
     """Base of the windows: `forward(grid, x)` multiplies `x` by a mask in [0, 1] that is 1 at the origin.
 
     Subclasses define `axis_window`; the mask is its product over axes.
@@ -188,7 +188,7 @@ class ExponentialModulationND(DecayModulationND):
         self.slow_decay_pct = _check.positive("slow_decay_pct", slow_decay_pct)
         ramp = torch.linspace(self.slow_decay_pct, self.fast_decay_pct, self.num_channels) / self.data_dim
         self.weight = nn.Parameter(ramp.repeat(self.data_dim, 1), requires_grad=False)
-        mark(self.parameters(), "_no_weight_decay", True)
+        hint(self, _no_weight_decay=True)
 
     def _distance(self, position: Tensor) -> Tensor:
         return position.abs()
@@ -256,7 +256,7 @@ class GaussianModulationND(DecayModulationND):
         elif parametrization == "softplus":
             std = std.expm1().log()
         self.std_param = nn.Parameter(std.to(torch.get_default_dtype()))
-        mark(self.parameters(), "_no_weight_decay", True)
+        hint(self, _no_weight_decay=True)
 
     def _initial_std(self, extent: float) -> Tensor:
         ends = (self.min_std * extent, std_from_attenuation(0.1, 1.0) * extent)

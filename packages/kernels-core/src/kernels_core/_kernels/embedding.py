@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .. import _check
 from .._ops.grid_affine import grid_affine
 from .._ops.tracing import is_plain
-from .._optim import MarkedModule, mark
+from .._optim import hint
 from .coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
 
 
@@ -40,7 +40,7 @@ def affine_of_axes(axes: Sequence[Tensor], linear: nn.Linear) -> Tensor:
     return grid_affine(axes, at_least_float32(linear.weight), bias).movedim(-1, 0)
 
 
-class PositionalEmbeddingND(MarkedModule):
+class PositionalEmbeddingND(nn.Module):
     """Base of the first layers: geometry, and `forward` from lengths over `evaluate` on coordinates."""
 
     linear: nn.Linear
@@ -111,7 +111,7 @@ class SIRENPositionalEmbeddingND(PositionalEmbeddingND):
         self.omega_0 = _check.positive("omega_0", omega_0)
         bound = siren_bound(self.data_dim, self.omega_0, is_first=True)
         nn.init.uniform_(self.linear.weight, -bound, bound)
-        mark(self.parameters(), "_no_weight_decay", True)
+        hint(self, _no_weight_decay=True)
 
     def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
         return affine_of_axes(axes, self.linear).sin().to(self.linear.weight.dtype)

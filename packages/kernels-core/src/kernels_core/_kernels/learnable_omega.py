@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .. import _check
 from .._ops.bounded import bounded
-from .._optim import mark
+from .._optim import hint
 from .embedding import PositionalEmbeddingND, affine_of_axes, at_least_float32
 from .multi_omega import BlockFrequencies, Frequencies, frequencies
 from .siren import SIRENNetworkND
@@ -69,9 +69,9 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
         self.apply_lr_scale = _check.flag("apply_lr_scale", apply_lr_scale)
         nn.init.uniform_(self.linear.weight, -1 / self.data_dim, 1 / self.data_dim)
         self.omega_0_scale = nn.Parameter(torch.tensor(scales))
-        mark(self.parameters(), "_no_weight_decay", True)
+        hint(self, _no_weight_decay=True)
         if self.apply_lr_scale:
-            mark(self.linear.parameters(), "_lr_scale", 1 / (2 * math.pi * self.omega_0))
+            hint(self, "linear.", _lr_scale=1 / (2 * math.pi * self.omega_0))
 
     def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
         scale = bounded(at_least_float32(self.omega_0_scale), self.omega_0_scale_min, self.omega_0_scale_max)

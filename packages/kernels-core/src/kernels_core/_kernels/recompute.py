@@ -11,7 +11,7 @@ from torch.func import functional_call
 from .._ops.allocator import keep_freed_memory
 from .._ops.precision import autocast_state, restored_autocast
 from .._ops.tracing import is_plain, is_plain_autograd
-from .._optim import MarkedModule
+from .embedding import PositionalEmbeddingND
 
 # Features of one layer: above the first number blocks save memory worth its time, the second are in a block.
 MANY, BLOCK = 1 << 23, 1 << 21
@@ -81,7 +81,8 @@ def _is_pointwise(network: nn.Module) -> bool:
     for name, module in network.named_modules():
         if f"{name}.".startswith("film_generator."):
             continue  # it has made its tensors by now
-        known = isinstance(module, (MarkedModule, nn.Sequential, nn.ModuleList, *ELEMENTWISE)) or is_plain(module)
+        parts = (PositionalEmbeddingND, nn.Sequential, nn.ModuleList, *ELEMENTWISE)
+        known = module is network or isinstance(module, parts) or is_plain(module)
         given = [*vars(module).values(), *module._buffers.values()]
         if not known or any(isinstance(value, Tensor) and value.requires_grad for value in given):
             return False

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from .. import _check
 from .._lazy import build_module
 from .._ops.tracing import is_plain, is_plain_autograd
-from .._optim import MarkedModule, mark
+from .._optim import hint
 from .coordinates import coordinate_grid
 from .embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
 from .recompute import evaluate_in_blocks
 
 
-class ImplicitKernelND(MarkedModule):
+class ImplicitKernelND(nn.Module):
     """Base of all kernels that are functions of position; subclass it and write `evaluate` to make your own.
 
     `CKConvND` calls `evaluate`, on the part of the grid that it needs: hooks on a kernel's `forward` do not run there.
@@ -114,9 +114,8 @@ class SIRENNetworkND(ImplicitKernelND):
         )
         self.out_linear = _siren_linear(self.mlp_hidden_dim, self.out_dim, self.use_bias)
         self._scale_readout(self.out_linear)
-        mark(self.hidden_linears.parameters(), "_no_weight_decay", True)
-        if self.out_linear.bias is not None:
-            mark([self.out_linear.bias], "_no_weight_decay", True)
+        hint(self, "hidden_linears.", _no_weight_decay=True)
+        hint(self, "out_linear.bias", _no_weight_decay=True)
         self.num_film_layers = len(self.hidden_linears)
         self.film_generator = None if film_cfg is None else self._build_film(film_cfg)
 
