@@ -11,8 +11,8 @@ from . import _check
 from ._cache import ConstantCache
 from ._fftconv.functional import DTYPES, fftconv_checked, paddings_per_axis
 from ._fftconv.spectral import Operator, compute_dtype, convolve_prepared, prepare
+from ._kernels.base import ImplicitKernelND
 from ._kernels.coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
-from ._kernels.siren import ImplicitKernelND
 from ._lazy import build_module, describe, takes_argument
 from ._windows import ModulationND
 

@@ -53,6 +53,13 @@ def axis_coordinates(
     return torch.arange(first, length, device=device, dtype=torch.float32) / ((L_cache - 1) * resolution)
 
 
+def centred_axes(seq_lens: Sequence[int], L_cache_per_axis: Sequence[int], device: torch.device | None) -> list[Tensor]:
+    """`axis_coordinates` for one length per axis, which are checked."""
+    _check.sizes("seq_lens", seq_lens, len(L_cache_per_axis))
+    pairs = zip(seq_lens, L_cache_per_axis, strict=True)
+    return [axis_coordinates(length, L_cache, device=device) for length, L_cache in pairs]
+
+
 def coordinate_grid(axes: Sequence[Tensor]) -> Tensor:
     """The product grid `[1, *sizes, D]` of `D` per-axis coordinates, `ij` indexing.
 

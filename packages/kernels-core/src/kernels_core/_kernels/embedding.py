@@ -10,7 +10,7 @@ from .. import _check
 from .._ops.grid_affine import grid_affine
 from .._ops.tracing import is_plain
 from .._optim import hint
-from .coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
+from .coordinates import centred_axes, coordinate_grid, normalize_L_cache
 
 
 def siren_bound(fan_in: int, omega_0: float = 1.0, *, is_first: bool = False) -> float:
@@ -60,10 +60,7 @@ class PositionalEmbeddingND(nn.Module):
 
     def axes(self, seq_lens: Sequence[int]) -> list[Tensor]:
         """The per-axis coordinates of the grid for `seq_lens`, on this module's device."""
-        _check.sizes("seq_lens", seq_lens, self.data_dim)
-        device = self.linear.weight.device
-        pairs = zip(seq_lens, self.L_cache_per_axis, strict=True)
-        return [axis_coordinates(length, L_cache, device=device) for length, L_cache in pairs]
+        return centred_axes(seq_lens, self.L_cache_per_axis, self.linear.weight.device)
 
     def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
         """Features `[embedding_dim, *sizes]` on the product grid of per-axis coordinates."""

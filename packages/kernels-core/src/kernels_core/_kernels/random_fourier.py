@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from .. import _check
 from .._lazy import build_module
 from .embedding import PositionalEmbeddingND, affine_of_axes
+from .mlp import MLPKernelND
 from .recompute import evaluate_in_blocks
-from .siren import ImplicitKernelND
 
 
 class RandomFourierPositionalEmbeddingND(PositionalEmbeddingND):
@@ -40,7 +40,7 @@ class RandomFourierPositionalEmbeddingND(PositionalEmbeddingND):
         return torch.cat([phase.cos(), phase.sin()]).to(self.linear.weight.dtype)
 
 
-class RandomFourierKernelND(ImplicitKernelND):
+class RandomFourierKernelND(MLPKernelND):
     """A convolution kernel as a multilayer perceptron on random Fourier features of position.
 
     Args:

@@ -12,80 +12,12 @@ from .. import _check
 from .._lazy import build_module
 from .._ops.tracing import is_plain, is_plain_autograd
 from .._optim import hint
-from .coordinates import coordinate_grid
 from .embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
+from .mlp import MLPKernelND
 from .recompute import evaluate_in_blocks
 
 
-class ImplicitKernelND(nn.Module):
-    """Base of all kernels that are functions of position; subclass it and write `evaluate` to make your own.
-
-    `CKConvND` calls `evaluate`, on the part of the grid that it needs: hooks on a kernel's `forward` do not run there.
-    In eval mode the layer keeps the result, so `evaluate` must depend on nothing but its arguments, parameters and
-    buffers; after changing a plain attribute by hand call `eval()` on the layer.
-
-    Attributes:
-        positional_embedding: the first layer, which also knows the geometry.
-        film_generator: a module from conditioning to `(gamma, beta)` pairs, or None.
-    """
-
-    film_generator: nn.Module | None
-
-    def __init__(
-        self, positional_embedding: PositionalEmbeddingND, out_dim: int, mlp_hidden_dim: int, num_layers: int
-    ) -> None:
-        super().__init__()
-        self.out_dim = _check.integer("out_dim", out_dim, 1)
-        self.mlp_hidden_dim = _check.integer("mlp_hidden_dim", mlp_hidden_dim, 1)
-        self.num_layers = _check.integer("num_layers", num_layers, 2)
-        self.data_dim = positional_embedding.data_dim
-        self.embedding_dim = positional_embedding.embedding_dim
-        self.L_cache = positional_embedding.L_cache
-        self.L_cache_per_axis = positional_embedding.L_cache_per_axis
-        self.use_bias = positional_embedding.use_bias
-        self.positional_embedding = positional_embedding
-        self.film_generator = None
-
-    def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
-        """The kernel `[1|B, out_dim, *sizes]` on the product grid of float32 per-axis coordinates."""
-        raise NotImplementedError(f"{type(self).__name__} must define evaluate(self, axes, conditioning=None)")
-
-    def forward(self, seq_lens: Sequence[int], conditioning: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """`(kernel [1|B, *grid, out_dim], grid [1, *grid, data_dim])` with `2 * L_d - 1` points on axis d.
-
-        Args:
-            seq_lens: one length `L_d >= 1` per axis.
-            conditioning: `[B, ...]` for the FiLM generator; None gives the plain kernel, batch 1. Ignored without one.
-        """
-        axes = self.positional_embedding.axes(seq_lens)
-        return self.evaluate(axes, conditioning).movedim(1, -1), coordinate_grid(axes)
-
-    def flop_count(self, grid_lens: Sequence[int], inference: bool = False) -> int:
-        """Operations to generate one kernel on `prod(2 * L_d - 1)` points; 0 for a constant kernel at inference."""
-        if inference and self.film_generator is None:
-            return 0
-        _check.sizes("grid_lens", grid_lens, self.data_dim)
-        points = math.prod(2 * length - 1 for length in grid_lens)
-        width = self.mlp_hidden_dim
-        inner = self.embedding_dim * width + (self.num_layers - 2) * width * width
-        flops = points * self.embedding_dim * (2 * self.data_dim + 1)
-        flops += points * (2 * inner + (self.num_layers - 1) * width)
-        flops += 2 * points * width * self.out_dim
-        return flops
-
-    @torch.no_grad()
-    def _scale_readout(self, readout: nn.Linear) -> None:
-        """Wang initialisation: kernel energy independent of resolution (CKConv, arXiv:2102.02611)."""
-        readout.weight *= math.sqrt(1 / math.prod(self.L_cache_per_axis))
-
-    def extra_repr(self) -> str:
-        return (
-            f"out_dim={self.out_dim}, data_dim={self.data_dim}, mlp_hidden_dim={self.mlp_hidden_dim}, "
-            f"num_layers={self.num_layers}, L_cache={self.L_cache}"
-        )
-
-
-class SIRENNetworkND(ImplicitKernelND):
+class SIRENNetworkND(MLPKernelND):
     """The part that all SIREN kernels share: sine layers, FiLM and readout over any first layer."""
 
     def __init__(
