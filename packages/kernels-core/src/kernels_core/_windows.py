@@ -103,13 +103,13 @@ class ModulationND(nn.Module):
         return [self.axis_window(axis, positions[:, None]) for axis, positions in enumerate(axes)]
 
     def window(self, axes: Sequence[Tensor], kernel: Tensor) -> Tensor:
-        """`kernel [1|B, C, *sizes]` times the mask on the product grid of per-axis coordinates: only tables needed."""
+        """`kernel [1|B, *sizes, C]` times the mask on the product grid of per-axis coordinates."""
         # Tables first: until the last axis the mask is small, and it has no batch axis.
         mask, *tables = self._axis_windows(axes)
         for table in tables:
             mask = mask.unsqueeze(-2) * table
-        # With a batch axis of its own, or its gradient would be summed over one sample; channels last, as kernels are.
-        return (kernel.movedim(1, -1) * mask.unsqueeze(0)).to(kernel.dtype).movedim(-1, 1)
+        # With a batch axis, for otherwise its gradient would take a sum over a batch of one.
+        return (kernel * mask.unsqueeze(0)).to(kernel.dtype)
 
     def forward(self, grid: Tensor, x: Tensor) -> Tensor:
         """`x [B, *grid, C]` times the mask at `grid [1, *grid, D]`; same shape and dtype.

@@ -17,8 +17,8 @@ class Waves(ImplicitKernelND):
         self.frequency = nn.Parameter(torch.rand(out_dim))
 
     def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
-        total = sum(torch.meshgrid(*axes, indexing="ij"))
-        return torch.cos(self.frequency.view(-1, *[1] * self.data_dim) * total).unsqueeze(0)
+        total = torch.stack(torch.meshgrid(*axes, indexing="ij")).sum(0)
+        return torch.cos(total.unsqueeze(-1) * self.frequency).unsqueeze(0)
 
 
 def test_geometry_reads_back() -> None:
@@ -44,7 +44,7 @@ def test_forward_on_the_centred_grid() -> None:
 def test_forward_without_parameters() -> None:
     class Constant(ImplicitKernelND):
         def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
-            return torch.ones_like(axes[0]).expand(1, self.out_dim, -1)
+            return torch.ones(1, *(len(positions) for positions in axes), self.out_dim)
 
     assert Constant(1, 2, 4)((3,))[0].shape == (1, 5, 2)
 

@@ -64,7 +64,7 @@ def test_values_and_gradients(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     named = [(n, p) for n, p in kernel.named_parameters() if p.requires_grad]
     inputs = [p for n, p in named if samples is not None or "film" not in n]
     inputs += [] if conditioning is None else [conditioning]
-    grad = torch.randn(samples or 1, 2, 7, 5, dtype=torch.float64)
+    grad = torch.randn(samples or 1, 7, 5, 2, dtype=torch.float64)
     whole = evaluate(kernel, conditioning, 1, monkeypatch)
     expected = torch.autograd.grad(whole, inputs, grad)
     for blocks in (2, 7):
@@ -223,7 +223,7 @@ def test_large_kernels_need_less_memory_than_their_features() -> None:
 def test_shapes_without_data(side: int) -> None:
     kernel = SIRENKernelND(**GEOMETRY | {"mlp_hidden_dim": 64}, omega_0=3.0, use_bias=True).to("meta")
     values = kernel.evaluate([torch.linspace(-1, 1, side, device="meta", requires_grad=True)] * 2)
-    assert values.shape == (1, 2, side, side)
+    assert values.shape == (1, side, side, 2)
     values.sum().backward()
 
 

@@ -171,7 +171,7 @@ def _kernel_contestant(case: KernelCase, parts: nn.ModuleDict) -> Contestant:
     def forward(conditioning: Tensor | None) -> Tensor:
         axes = [axis_coordinates(length, length, device=kernel.out_linear.weight.device) for length in case.lengths]
         values: Tensor = kernel.evaluate(axes, conditioning)
-        return values if window is None else window.window(axes, values)
+        return (values if window is None else window.window(axes, values)).movedim(-1, 1)
 
     def adapt(inputs: Arrays) -> Arrays:
         *others, grad = _torch.copies(inputs)

@@ -33,7 +33,7 @@ class ImplicitKernelND(nn.Module):
     Example:
         >>> class Wave(ImplicitKernelND):
         ...     def evaluate(self, axes, conditioning=None):
-        ...         return torch.cos(axes[0]).expand(1, self.out_dim, -1)
+        ...         return torch.cos(axes[0])[None, :, None].expand(1, -1, self.out_dim)
         >>> kernel, grid = Wave(data_dim=1, out_dim=2, L_cache=8)((8,))
         >>> kernel.shape, grid.shape
         (torch.Size([1, 15, 2]), torch.Size([1, 15, 1]))
@@ -57,7 +57,7 @@ class ImplicitKernelND(nn.Module):
             conditioning: `[B, ...]` for the FiLM generator; ignored without one. None gives the plain kernel.
 
         Returns:
-            `[1|B, out_dim, *sizes]`, with a batch axis of 1 unless `conditioning` is used.
+            `[1|B, *sizes, out_dim]`, with a batch axis of 1 unless `conditioning` is used.
         """
         raise NotImplementedError(f"{type(self).__name__} must define evaluate(self, axes, conditioning=None)")
 
@@ -75,7 +75,7 @@ class ImplicitKernelND(nn.Module):
             TypeError, ValueError: `seq_lens` is not one positive integer per axis.
         """
         axes = centred_axes(seq_lens, self.L_cache_per_axis, self._device())
-        return self.evaluate(axes, conditioning).movedim(1, -1), coordinate_grid(axes)
+        return self.evaluate(axes, conditioning), coordinate_grid(axes)
 
     def _device(self) -> torch.device | None:
         """Where the parameters are; None, PyTorch's default device, without any."""

@@ -33,11 +33,11 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 
 
 def affine_of_axes(axes: Sequence[Tensor], linear: nn.Linear) -> Tensor:
-    """`linear` on the product grid of per-axis coordinates: `[rows, *sizes]`, at least float32, rows last in memory."""
+    """`linear` on the product grid of per-axis coordinates: `[*sizes, rows]`, in at least float32."""
     if not is_plain(linear):
-        return at_least_float32(linear(coordinate_grid(axes)[0])).movedim(-1, 0)
+        return at_least_float32(linear(coordinate_grid(axes)[0]))
     bias = None if linear.bias is None else at_least_float32(linear.bias)
-    return grid_affine(axes, at_least_float32(linear.weight), bias).movedim(-1, 0)
+    return grid_affine(axes, at_least_float32(linear.weight), bias)
 
 
 class PositionalEmbeddingND(nn.Module):
@@ -63,13 +63,13 @@ class PositionalEmbeddingND(nn.Module):
         return centred_axes(seq_lens, self.L_cache_per_axis, self.linear.weight.device)
 
     def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
-        """Features `[embedding_dim, *sizes]` on the product grid of per-axis coordinates."""
+        """Features `[*sizes, embedding_dim]` on the product grid of per-axis coordinates."""
         raise NotImplementedError
 
     def forward(self, seq_lens: Sequence[int]) -> tuple[Tensor, Tensor]:
         """`(embedding [1, *grid, embedding_dim], grid [1, *grid, data_dim])` for one length per axis."""
         axes = self.axes(seq_lens)
-        return self.evaluate(axes).movedim(0, -1).unsqueeze(0), coordinate_grid(axes)
+        return self.evaluate(axes).unsqueeze(0), coordinate_grid(axes)
 
     def extra_repr(self) -> str:
         return f"data_dim={self.data_dim}, embedding_dim={self.embedding_dim}, L_cache={self.L_cache}"

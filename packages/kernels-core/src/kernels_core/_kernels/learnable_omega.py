@@ -75,8 +75,7 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
 
     def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
         scale = bounded(at_least_float32(self.omega_0_scale), self.omega_0_scale_min, self.omega_0_scale_max)
-        frequency = (2 * math.pi * self.omega_0 * scale).view(-1, *[1] * self.data_dim)
-        phase = frequency * affine_of_axes(axes, self.linear)
+        phase = 2 * math.pi * self.omega_0 * scale * affine_of_axes(axes, self.linear)
         return phase.sin().to(self.linear.weight.dtype)
 
     def extra_repr(self) -> str:

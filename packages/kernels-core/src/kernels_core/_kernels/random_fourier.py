@@ -37,7 +37,7 @@ class RandomFourierPositionalEmbeddingND(PositionalEmbeddingND):
 
     def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
         phase = affine_of_axes(axes, self.linear)
-        return torch.cat([phase.cos(), phase.sin()]).to(self.linear.weight.dtype)
+        return torch.cat([phase.cos(), phase.sin()], -1).to(self.linear.weight.dtype)
 
 
 class RandomFourierKernelND(MLPKernelND):
@@ -91,6 +91,6 @@ class RandomFourierKernelND(MLPKernelND):
 
     def _points(self, axes: Sequence[Tensor], extra: Sequence[Tensor]) -> Tensor:
         """Kernel values on a product grid; nothing modulates them."""
-        features = self.positional_embedding.evaluate(axes).flatten(1).mT
+        features = self.positional_embedding.evaluate(axes).flatten(0, -2)
         points: Tensor = self.out_linear(self.kernel_network(features))
         return points

@@ -33,7 +33,7 @@ class Part(NamedTuple):
 
 
 def evaluate_in_blocks(network: Any, axes: Sequence[Tensor], extra: Sequence[Tensor], width: int) -> Tensor:
-    """`network._points(axes, extra)` as a kernel `[1|B, channels, *sizes]`; `width` features per point and layer.
+    """`network._points(axes, extra)` as a kernel `[1|B, *sizes, channels]`; `width` features per point and layer.
 
     `_points` gives `[points, channels]` or `[B, points, channels]` on the product grid of per-axis coordinates, from
     the parameters of the module, those of a `film_generator` apart, and the tensors `extra`, which have a batch axis.
@@ -48,7 +48,7 @@ def evaluate_in_blocks(network: Any, axes: Sequence[Tensor], extra: Sequence[Ten
     else:
         own = {name: p for name, p in network.named_parameters() if not name.startswith("film_generator.")}
         points = _InBlocks.apply(network, parts, len(axes), list(own), *axes, *own.values(), *extra)
-    return (points if extra else points.unsqueeze(0)).movedim(-1, 1)
+    return points if extra else points.unsqueeze(0)
 
 
 def _on_grid(points: Tensor, axes: Sequence[Tensor]) -> Tensor:

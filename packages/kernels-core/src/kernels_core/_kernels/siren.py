@@ -91,7 +91,7 @@ class SIRENNetworkND(MLPKernelND):
         """Kernel values on a product grid, modulated by `extra`: gamma and beta of each modulation in turn."""
         pairs: list[Any] = list(zip(extra[::2], extra[1::2], strict=True)) or [None] * self._modulations
         modulations = pairs if self.film_after_pos_embed else [None, *pairs]
-        h = _modulate(self.positional_embedding.evaluate(axes).flatten(1).mT, modulations[0])
+        h = _modulate(self.positional_embedding.evaluate(axes).flatten(0, -2), modulations[0])
         for linear, modulation in zip(self.hidden_linears, modulations[1:], strict=True):
             h = _modulate(_affine(h, linear).sin(), modulation)
         return _affine(h, self.out_linear)
@@ -130,7 +130,7 @@ class SIRENKernelND(SIRENNetworkND):
 
     Shapes:
         `forward(seq_lens, conditioning=None)` returns the kernel `[1|B, *(2 L_d - 1), out_dim]` and the float32 grid
-        `[1, *(2 L_d - 1), D]`; `evaluate(axes)` returns the kernel `[1|B, out_dim, *sizes]`.
+        `[1, *(2 L_d - 1), D]`; `evaluate(axes)` returns the kernel `[1|B, *sizes, out_dim]`.
 
     Raises:
         TypeError, ValueError: an argument of the wrong type or out of range, or a generator whose number of layers or
