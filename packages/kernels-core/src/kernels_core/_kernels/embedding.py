@@ -11,6 +11,7 @@ from .._ops.grid_affine import grid_affine
 from .._ops.tracing import is_plain
 from .._optim import hint
 from .coordinates import centred_axes, coordinate_grid, normalize_L_cache
+from .recompute import Weights
 
 
 def siren_bound(fan_in: int, omega_0: float = 1.0, *, is_first: bool = False) -> float:
@@ -32,16 +33,19 @@ def at_least_float32(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def affine_of_axes(axes: Sequence[Tensor], linear: nn.Linear) -> Tensor:
-    """`linear` on the product grid of per-axis coordinates: `[*sizes, rows]`, in at least float32."""
-    if not is_plain(linear):
+def _projection(axes: Sequence[Tensor], linear: nn.Linear, weights: Weights | None) -> Tensor:
+    """`linear`, or `weights` in its place, on the product grid: `[*sizes, rows]`, in at least float32."""
+    if weights is not None:
+        weight, bias = weights["linear.weight"], weights.get("linear.bias")
+    elif is_plain(linear):
+        weight, bias = linear.weight, linear.bias
+    else:
         return at_least_float32(linear(coordinate_grid(axes)[0]))
-    bias = None if linear.bias is None else at_least_float32(linear.bias)
-    return grid_affine(axes, at_least_float32(linear.weight), bias)
+    return grid_affine(axes, at_least_float32(weight), None if bias is None else at_least_float32(bias))
 
 
 class PositionalEmbeddingND(nn.Module):
-    """Base of the first layers: geometry, and `forward` from lengths over `evaluate` on coordinates."""
+    """Base of the first layers: a projection `linear` of position and a function of it, `_activate`."""
 
     linear: nn.Linear
 
@@ -64,6 +68,15 @@ class PositionalEmbeddingND(nn.Module):
 
     def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
         """Features `[*sizes, embedding_dim]` on the product grid of per-axis coordinates."""
+        return self._features(axes, None)
+
+    def _features(self, axes: Sequence[Tensor], weights: Weights | None) -> Tensor:
+        """`evaluate` with `weights`, by name, in place of the parameters; None for the parameters themselves."""
+        projection = _projection(axes, self.linear, weights)
+        return self._activate(projection, weights).to(self.linear.weight.dtype)
+
+    def _activate(self, projection: Tensor, weights: Weights | None) -> Tensor:
+        """Features `[..., embedding_dim]` of the projection `[..., rows]`."""
         raise NotImplementedError
 
     def forward(self, seq_lens: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -110,8 +123,8 @@ class SIRENPositionalEmbeddingND(PositionalEmbeddingND):
         nn.init.uniform_(self.linear.weight, -bound, bound)
         hint(self, _no_weight_decay=True)
 
-    def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
-        return affine_of_axes(axes, self.linear).sin().to(self.linear.weight.dtype)
+    def _activate(self, projection: Tensor, weights: Weights | None) -> Tensor:
+        return projection.sin()
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, omega_0={self.omega_0:.4g}"

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from .. import _check
 from .._ops.bounded import bounded
 from .._optim import hint
-from .embedding import PositionalEmbeddingND, affine_of_axes, at_least_float32
+from .embedding import PositionalEmbeddingND, at_least_float32
 from .multi_omega import BlockFrequencies, Frequencies, frequencies
+from .recompute import Weights
 from .siren import SIRENNetworkND
 
 
@@ -73,10 +74,10 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
         if self.apply_lr_scale:
             hint(self, "linear.", _lr_scale=1 / (2 * math.pi * self.omega_0))
 
-    def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
-        scale = bounded(at_least_float32(self.omega_0_scale), self.omega_0_scale_min, self.omega_0_scale_max)
-        phase = 2 * math.pi * self.omega_0 * scale * affine_of_axes(axes, self.linear)
-        return phase.sin().to(self.linear.weight.dtype)
+    def _activate(self, projection: Tensor, weights: Weights | None) -> Tensor:
+        scale = (weights or {}).get("omega_0_scale", self.omega_0_scale)
+        scale = bounded(at_least_float32(scale), self.omega_0_scale_min, self.omega_0_scale_max)
+        return (2 * math.pi * self.omega_0 * scale * projection).sin()
 
     def extra_repr(self) -> str:
         bounds = f"[{self.omega_0_scale_min:.4g}, {self.omega_0_scale_max:.4g}]"

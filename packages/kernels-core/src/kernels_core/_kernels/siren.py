@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from .. import _check
 from .._lazy import build_module
-from .._ops.tracing import is_plain, is_plain_autograd
+from .._ops import onednn_linear
+from .._ops.tracing import is_plain
 from .._optim import hint
 from .embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
 from .mlp import MLPKernelND
-from .recompute import evaluate_in_blocks
+from .recompute import Weights, weights_under
 
 
 class SIRENNetworkND(MLPKernelND):
@@ -75,8 +76,6 @@ class SIRENNetworkND(MLPKernelND):
             )
 
     def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
-        # Features stay one matrix [points, width] until the first modulation gives them a batch axis, so the layers
-        # before it are computed once and not once per sample.
         pairs: list[tuple[Tensor, Tensor]] = []
         if conditioning is not None and self.film_generator is not None:
             pairs = list(self.film_generator(conditioning))
@@ -85,16 +84,18 @@ class SIRENNetworkND(MLPKernelND):
         if any(tensor.ndim != 2 or tensor.shape[1] != self.mlp_hidden_dim for tensor in extra):
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in extra)
             raise ValueError(f"the FiLM generator must give gammas and betas [B, {self.mlp_hidden_dim}]; got {shapes}")
-        return evaluate_in_blocks(self, axes, extra, self.mlp_hidden_dim)
+        return self._evaluate(axes, extra)
 
-    def _points(self, axes: Sequence[Tensor], extra: Sequence[Tensor]) -> Tensor:
-        """Kernel values on a product grid, modulated by `extra`: gamma and beta of each modulation in turn."""
+    def _network(self, h: Tensor, extra: Sequence[Tensor], weights: Weights | None) -> Tensor:
+        """Modulated by `extra`: gamma and beta of each modulation in turn."""
+        # Features stay one matrix [positions, width] until the first modulation gives them a batch axis, so the layers
+        # before it are computed once and not once per batch item.
         pairs: list[Any] = list(zip(extra[::2], extra[1::2], strict=True)) or [None] * self._modulations
         modulations = pairs if self.film_after_pos_embed else [None, *pairs]
-        h = _modulate(self.positional_embedding.evaluate(axes).flatten(0, -2), modulations[0])
-        for linear, modulation in zip(self.hidden_linears, modulations[1:], strict=True):
-            h = _modulate(_affine(h, linear).sin(), modulation)
-        return _affine(h, self.out_linear)
+        h = _modulate(h, modulations[0])
+        for index, (layer, modulation) in enumerate(zip(self.hidden_linears, modulations[1:], strict=True)):
+            h = _modulate(_apply(layer, h, weights_under(weights, f"hidden_linears.{index}")).sin(), modulation)
+        return _apply(self.out_linear, h, weights_under(weights, "out_linear"))
 
     def flop_count(self, grid_lens: Sequence[int], inference: bool = False) -> int:
         """As the base class; with a generator plus its own `flop_count()` and `2 * points * width` per modulation."""
@@ -178,29 +179,14 @@ def _siren_linear(fan_in: int, fan_out: int, use_bias: bool) -> nn.Linear:
     return linear
 
 
-# Products per thread below which preparing a convolution takes longer than it gains.
-MANY_PRODUCTS = 1 << 22
-
-
-def _affine(h: Tensor, linear: Any) -> Tensor:
-    """`linear(h)` for features `[points, in]` or `[B, points, in]`."""
-    if not is_plain(linear) or not _suits_convolution(h, linear.weight):
-        result: Tensor = linear(h)
-        return result
-    # As a convolution of one tap it is oneDNN's, which on a CPU that is not Intel's is faster than the matrix product
-    # of MKL. Dilation changes nothing of one tap but always chooses oneDNN.
-    image = h.contiguous().view(1, 1, -1, h.shape[-1]).movedim(-1, 1)
-    image = nn.functional.conv2d(image, linear.weight[..., None, None], dilation=2)
-    result = image.movedim(1, -1).reshape(*h.shape[:-1], -1)
-    # The gradient of a bias in there would be a sum over all points one after another.
-    return result if linear.bias is None else result + linear.bias
-
-
-def _suits_convolution(h: Tensor, weight: Tensor) -> bool:
-    if h.device.type != "cpu" or h.dtype != torch.float32 or not is_plain_autograd():
-        return False
-    many = h.numel() * weight.shape[0] >= MANY_PRODUCTS * torch.get_num_threads()
-    return many and torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled)
+def _apply(layer: nn.Module, h: Tensor, weights: Weights | None) -> Tensor:
+    """`layer(h)`, a linear layer with `weights` in place of its own if they are given."""
+    if weights is not None and isinstance(layer, nn.Linear):
+        return onednn_linear.linear(h, weights["weight"], weights.get("bias"))
+    if isinstance(layer, nn.Linear) and is_plain(layer) and onednn_linear.suits_onednn(h, layer.weight):
+        return onednn_linear.one_tap_convolution(h, layer.weight, layer.bias)
+    result: Tensor = layer(h)
+    return result
 
 
 def _modulate(h: Tensor, modulation: tuple[Tensor, Tensor] | None) -> Tensor:
