@@ -53,7 +53,7 @@ def _exp2(exponent: Tensor, axes: int = 1) -> Tensor:
 
 
 class _DecayTable(torch.autograd.Function):
-    """`_exp2(distance[n] * decay[c], axes)`, `[N, C]`, with fewer passes over it than its operations one by one."""
+    """`_exp2(distance[n] * decay[c], axes)`, `[N, C]`, with fewer passes over memory than its operations one by one."""
 
     @staticmethod
     def forward(ctx: Any, distance: Tensor, decay: Tensor, axes: int) -> Tensor:
@@ -115,8 +115,8 @@ class ModulationND(nn.Module):
         """`x [B, *grid, C]` times the mask at `grid [1, *grid, D]`; same shape and dtype.
 
         Raises:
-            AssertionError: `grid` is not float32.
-            ValueError: a last dimension that is not `data_dim` or `num_channels`, or grids that differ.
+            AssertionError: `grid` is not float32, as lower precision merges neighbouring points.
+            ValueError: the last dimension is not `data_dim` or `num_channels`, or `grid` and `x` differ in size.
         """
         if grid.dtype != torch.float32:
             raise AssertionError(f"`grid` must be float32, because lower precision merges neighbours; got {grid.dtype}")
@@ -136,7 +136,7 @@ class DecayModulationND(ModulationND):
     """Base of windows that decay alike on every axis: `2^(sum_d distance(p_d) * decay_{d,c})`."""
 
     def _distance(self, position: Tensor) -> Tensor:
-        """How far a coordinate is from the origin, elementwise."""
+        """Distance of a coordinate from the origin, elementwise."""
         raise NotImplementedError
 
     def _decay(self) -> Tensor:
@@ -170,10 +170,11 @@ class ExponentialModulationND(DecayModulationND):
     Args:
         data_dim: number of axes D.
         num_channels: channels C of the kernel.
-        fast_decay_pct, slow_decay_pct: rates at position 1 on the diagonal: 13.81 leaves 1e-6 there, 2.3 a tenth.
+        fast_decay_pct, slow_decay_pct: rates at position 1 on the diagonal; default 13.81, which leaves 1e-6 there, and
+            2.3, which leaves a tenth.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range.
+        TypeError, ValueError: a size is not a positive integer, or a rate not a positive number.
 
     Example:
         >>> ExponentialModulationND(2, 3).weight[0]
@@ -211,14 +212,16 @@ class GaussianModulationND(DecayModulationND):
     Args:
         data_dim: number of axes D.
         num_channels: channels C of the kernel.
-        grid_size: points per axis of the grid over [-1, 1], >= 2. `CKConvND` fills it in.
-        min_attenuation_at_step, max_attenuation_at_limit: in (0, 1).
-        init_extent: positive; one value or one per axis.
-        parametrization: what `std_param [D, C]` holds: the std (`"direct"`), its logarithm (`"log"`) or its inverse
-            softplus (`"softplus"`).
+        grid_size: points per axis of the grid over [-1, 1], at least 2. `CKConvND` fills it in.
+        min_attenuation_at_step, max_attenuation_at_limit: in (0, 1); default 0.1 and 0.95.
+        init_extent: scale of the initial stds, positive; one value or one per axis; default 1.
+        parametrization: what `std_param [D, C]` holds: the std (`"direct"`, the default), its logarithm (`"log"`) or
+            its inverse softplus (`"softplus"`).
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range.
+        TypeError: an argument is not of its type.
+        ValueError: a size, extent or attenuation is out of its range, `parametrization` is unknown, or the smallest std
+            exceeds the largest.
 
     Example:
         >>> window = GaussianModulationND(1, 2, grid_size=31)
@@ -247,7 +250,7 @@ class GaussianModulationND(DecayModulationND):
         if self.min_std > self.max_std:
             raise ValueError(
                 f"`min_attenuation_at_step` (={min_attenuation_at_step}) with `grid_size` (={grid_size}) gives a "
-                f"least std of {self.min_std:.4g}, above the {self.max_std:.4g} of `max_attenuation_at_limit` "
+                f"smallest std of {self.min_std:.4g}, above the {self.max_std:.4g} of `max_attenuation_at_limit` "
                 f"(={max_attenuation_at_limit})"
             )
         std = torch.stack([self._initial_std(extent) for extent in self.init_extent])
@@ -290,7 +293,7 @@ class GaussianModulationND(DecayModulationND):
 class BlockAlignedGaussianModulationND(GaussianModulationND):
     """`GaussianModulationND` with the channel order of the stds reversed: channel 0 is the widest.
 
-    So the widest windows meet the blocks of the lowest frequency of `BlockDiagonalMultiOmegaSIRENKernelND`.
+    The widest windows then fall on the blocks of lowest frequency of `BlockDiagonalMultiOmegaSIRENKernelND`.
 
     Example:
         >>> std = BlockAlignedGaussianModulationND(1, 8, grid_size=31).std()[0]

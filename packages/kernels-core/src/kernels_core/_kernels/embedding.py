@@ -29,7 +29,7 @@ def siren_bound(fan_in: int, omega_0: float = 1.0, *, is_first: bool = False) ->
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
-    """`tensor` in float32, or in float64 if it has that: coordinates and masks need no less."""
+    """`tensor` in float32, or in float64 if it has that: coordinates and masks are never computed in less."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
@@ -97,16 +97,17 @@ class SIRENPositionalEmbeddingND(PositionalEmbeddingND):
     Args:
         data_dim: number of axes D.
         embedding_dim: number of features.
-        L_cache: length at which an axis runs from -1 to 1; an int, or one per axis, each >= 2.
+        L_cache: length at which an axis runs from -1 to 1; an int, or one per axis, each at least 2.
         omega_0: frequency scale, in cycles per unit of the coordinate at most.
-        use_bias: whether the projection has a bias.
+        use_bias: whether the projection has a bias; default True.
 
     Shapes:
         `forward(seq_lens)` returns the embedding `[1, *(2 L_d - 1), embedding_dim]` and the float32 grid
         `[1, *(2 L_d - 1), D]`.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range.
+        TypeError: a size is not an integer, `omega_0` not a number, or `use_bias` not a bool.
+        ValueError: a size or `omega_0` is not positive, or `L_cache` is below 2 or not one per axis.
 
     Example:
         >>> embedding, grid = SIRENPositionalEmbeddingND(2, 16, L_cache=8, omega_0=10.0)((8, 5))

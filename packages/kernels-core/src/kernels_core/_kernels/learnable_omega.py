@@ -24,14 +24,16 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
 
     Args:
         omega_0: the constant factor of all rows.
-        omega_0_scale_init: initial scale, one number or one per row, within the bounds.
-        omega_0_scale_min, omega_0_scale_max: `0 < min <= max`.
-        apply_lr_scale: mark the projection with `_lr_scale = 1 / (2 * pi * omega_0)`, which `param_groups` honours.
+        omega_0_scale_init: initial scale, one number or one per row, within the bounds; default 1.
+        omega_0_scale_min, omega_0_scale_max: bounds `0 < min <= max`; default 0.01 and 2.
+        apply_lr_scale: give the projection the hint `_lr_scale = 1 / (2 * pi * omega_0)`, which `param_groups` honours;
+            default False.
 
     The other arguments are those of `SIRENPositionalEmbeddingND`.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range.
+        TypeError: an argument is not of its type.
+        ValueError: the bounds are not `0 < min <= max`, or the initial scales lie outside them or are not one per row.
 
     Example:
         >>> layer = LearnableOmegaSIRENPositionalEmbeddingND(1, 4, L_cache=8, omega_0=10.0, omega_0_scale_init=0.5)
@@ -143,7 +145,7 @@ class BlockDiagonalLearnableOmegaSIRENKernelND(LearnableOmegaSIRENKernelND):
     """`BlockDiagonalMultiOmegaSIRENKernelND` with learnable frequencies.
 
     The constant factor `omega_0` is the largest block's frequency and the scales start at
-    `omega_0_per_block / max(omega_0_per_block)`, so they must reach down to `omega_0_scale_min` at most.
+    `omega_0_per_block / max(omega_0_per_block)`, none of which may be below `omega_0_scale_min`.
 
     Example:
         >>> kernel = BlockDiagonalLearnableOmegaSIRENKernelND(out_dim=4, data_dim=1, mlp_hidden_dim=8, num_layers=2,

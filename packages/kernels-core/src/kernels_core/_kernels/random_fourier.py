@@ -44,7 +44,7 @@ class RandomFourierKernelND(MLPKernelND):
 
     Args:
         nonlinear_cfg: builds the nonlinearity after each hidden layer; anything that `instantiate` takes.
-        init_method: `init_method(width)(weight)` initialises every weight in place; None keeps PyTorch's default.
+        init_method: `init_method(width)(weight)` initialises every weight in place; None, the default, keeps PyTorch's.
 
     The other arguments are those of `SIRENKernelND`, `num_layers` counting the embedding; `conditioning` is ignored.
 

@@ -19,7 +19,7 @@ from .recompute import Weights, weights_under
 
 
 class SIRENNetworkND(MLPKernelND):
-    """The part that all SIREN kernels share: sine layers, FiLM and readout over any first layer."""
+    """Sine layers, FiLM and readout over any first layer: the base of all SIREN kernels."""
 
     def __init__(
         self,
@@ -120,22 +120,24 @@ class SIRENKernelND(SIRENNetworkND):
         out_dim: channels of the kernel.
         data_dim: number of axes D.
         mlp_hidden_dim: width of the hidden layers.
-        num_layers: sine layers, the first included, >= 2.
+        num_layers: sine layers, the first included; at least 2.
         embedding_dim: width of the first layer.
         omega_0: frequency scale of the first layer.
-        L_cache: length at which an axis runs from -1 to 1; an int, or one per axis, each >= 2.
+        L_cache: length at which an axis runs from -1 to 1; an int, or one per axis, each at least 2.
         use_bias: whether the linear layers have biases (zero at init).
-        hidden_omega_0: frequency of the hidden layers; it cancels between bound and scale.
-        film_cfg: builds the FiLM generator: a `LazyConfig`, `functools.partial`, `_target_` mapping or `nn.Module`.
-        film_after_pos_embed: modulate the first layer too; needs `embedding_dim == mlp_hidden_dim`.
+        hidden_omega_0: frequency of the hidden layers, default 1; it cancels between bound and scale.
+        film_cfg: builds the FiLM generator: a `LazyConfig`, `functools.partial`, `_target_` mapping or `nn.Module`;
+            default None, no modulation.
+        film_after_pos_embed: modulate the first layer too; needs `embedding_dim == mlp_hidden_dim`; default False.
 
     Shapes:
         `forward(seq_lens, conditioning=None)` returns the kernel `[1|B, *(2 L_d - 1), out_dim]` and the float32 grid
-        `[1, *(2 L_d - 1), D]`; `evaluate(axes)` returns the kernel `[1|B, *sizes, out_dim]`.
+        `[1, *(2 L_d - 1), D]`; `evaluate(axes, conditioning=None)` returns the kernel `[1|B, *sizes, out_dim]`.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range, or a generator whose number of layers or
-            width does not fit (both numbers are told).
+        TypeError: an argument is not of its type.
+        ValueError: a size or frequency is not positive, `num_layers` or `L_cache` is below 2, or the generator's number
+            of layers or width is not the kernel's.
 
     Example:
         >>> kernel, grid = SIRENKernelND(out_dim=4, data_dim=2, mlp_hidden_dim=16, num_layers=3, embedding_dim=16,
