@@ -192,7 +192,7 @@ def test_windows(name: str, data_dim: int) -> None:
 
     found, by_axes, gradient, gradient_x = run(here, to_jax(x), to_jax(target))
     assert_close(found, y)
-    assert_close(by_axes, there.window(torch_axes, x.movedim(-1, 1)))
+    assert_close(by_axes, there.window(torch_axes, x).movedim(-1, 1))
     assert x.grad is not None
     assert_close(gradient_x, x.grad)
     for attribute, value in interop.to_state_dict(gradient).items():
@@ -350,7 +350,7 @@ def test_float64() -> None:
     window = core.GaussianModulationND(2, 4, grid_size=13).double()
     x, conditioning = torch.randn(3, 4, 4, 7, dtype=torch.float64), torch.randn(3, 5, dtype=torch.float64)
     axes = there.positional_embedding.axes((4, 7))
-    kernel = window.window(axes, there.evaluate(axes, conditioning))
+    kernel = window.window(axes, there.evaluate(axes, conditioning)).movedim(-1, 1)
     expected = core.fftconv_nd(x, kernel, padding=("causal", "zero"))
     before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", True)

@@ -20,6 +20,7 @@ from kernels_core import (
     SIRENKernelND,
     SIRENPositionalEmbeddingND,
     fftconv_nd,
+    mark_parameters,
     param_groups,
 )
 
@@ -59,6 +60,7 @@ SIGNATURES: list[tuple[Any, str]] = [
     (RandomFourierKernelND.forward, "self, seq_lens, conditioning=None"),
     (fftconv_nd, "x, kernel, shortcut=None, *, padding='zero', channels_last=False"),
     (param_groups, "module, lr, weight_decay"),
+    (mark_parameters, "module"),
 ]
 
 

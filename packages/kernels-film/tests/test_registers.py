@@ -71,8 +71,8 @@ def test_attributes_and_state_dicts() -> None:
 @pytest.mark.parametrize(
     "replicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), lambda m: copy.deepcopy(nn.Sequential(m))[0]]
 )
-def test_marks_survive(replicate: Any) -> None:
-    assert replicate(RegisterPooling(3).double()).logits._no_weight_decay is True
+def test_hints_survive(replicate: Any) -> None:
+    assert replicate(RegisterPooling(3).double())._optim_hints == {"logits": {"_no_weight_decay": True}}
 
 
 def test_flop_counts() -> None:
@@ -110,7 +110,7 @@ def test_compiles_whole(module: nn.Module) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "error", "told"),
+    ("make", "error", "message"),
     [
         (lambda: RegisterPooling(0), ValueError, "`num_registers`.*0"),
         (lambda: RegisterPooling(True), TypeError, "`num_registers`.*True"),
@@ -119,8 +119,8 @@ def test_compiles_whole(module: nn.Module) -> None:
         (lambda: RegisterCompressConcat(2, 8, -1), ValueError, "`compressed_dim`.*-1"),
     ],
 )
-def test_bad_arguments(make: Any, error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_bad_arguments(make: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         make()
 
 
@@ -132,8 +132,11 @@ def test_bad_registers(module: nn.Module, expected: str) -> None:
         given = str(list(registers.shape)).replace("[", r"\[").replace("]", r"\]")
         with pytest.raises(ValueError, match=rf"`registers`.*{expected}.*{given}"):
             module(registers)
-    for wrong, told in ((torch.ones(2, 3, 4, dtype=torch.int32), "int32"), (torch.ones(2, 3, 4).double(), "float64")):
-        with pytest.raises(TypeError, match=f"`registers`.*{told}"):
+    for wrong, message in (
+        (torch.ones(2, 3, 4, dtype=torch.int32), "int32"),
+        (torch.ones(2, 3, 4).double(), "float64"),
+    ):
+        with pytest.raises(TypeError, match=f"`registers`.*{message}"):
             module(wrong)
 
 

@@ -3,6 +3,7 @@
 from ._ckconv import CKConvND
 from ._fftconv.explain import explain
 from ._fftconv.functional import fftconv_nd
+from ._kernels.base import ImplicitKernelND
 from ._kernels.coordinates import axis_coordinates, coordinate_grid
 from ._kernels.embedding import SIRENPositionalEmbeddingND, siren_bound
 from ._kernels.learnable_omega import (
@@ -17,10 +18,10 @@ from ._kernels.multi_omega import (
     omega_0_schedule,
 )
 from ._kernels.random_fourier import RandomFourierKernelND, RandomFourierPositionalEmbeddingND
-from ._kernels.siren import ImplicitKernelND, SIRENKernelND
+from ._kernels.siren import SIRENKernelND
 from ._lazy import LazyConfig, instantiate
 from ._ops.allocator import keep_freed_memory
-from ._optim import param_groups
+from ._optim import mark_parameters, param_groups
 from ._windows import (
     BlockAlignedGaussianModulationND,
     ExponentialModulationND,
@@ -63,6 +64,7 @@ __all__ = [
     "LazyConfig",
     "instantiate",
     "param_groups",
+    "mark_parameters",
     # the process
     "keep_freed_memory",
 ]

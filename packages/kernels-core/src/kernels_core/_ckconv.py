@@ -11,17 +11,16 @@ from . import _check, _compat
 from ._cache import ConstantCache
 from ._fftconv.functional import DTYPES, fftconv_checked, paddings_per_axis
 from ._fftconv.prepared import PreparedKernel
+from ._kernels.base import ImplicitKernelND
 from ._kernels.coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
-from ._kernels.siren import ImplicitKernelND
 from ._lazy import build_module, describe, takes_argument
-from ._optim import MarkedModule
 from ._windows import ModulationND
 
 GRID_TYPES = ("double", "single")
 FFT_BACKENDS = ("auto", "torch_fft")
 
 
-class CKConvND(MarkedModule):
+class CKConvND(nn.Module):
     """Continuous-kernel convolution: `y = conv(x, window(kernel)) + shortcut * x`, depthwise, at any size.
 
     The kernel is a network of position, evaluated at as many positions as the input needs, so one layer runs at every
@@ -152,7 +151,7 @@ class CKConvND(MarkedModule):
         kernel = self._windowed_kernel(signal, finer, conditioning)
         if kernel.shape[0] != 1 and kernel.shape[0] != x.shape[0]:
             raise ValueError(f"`conditioning` gives {kernel.shape[0]} kernels for the {x.shape[0]} batch items of `x`")
-        kernel = kernel if is_bhl_input else kernel.movedim(1, -1)
+        kernel = kernel.movedim(-1, 1) if is_bhl_input else kernel
         return fftconv_checked(x, kernel, self.shortcut, self._paddings, channels_last=not is_bhl_input)
 
     def _prepared_kernel(self, x: Tensor, signal: tuple[int, ...], finer: tuple[float, ...]) -> PreparedKernel:
@@ -167,14 +166,14 @@ class CKConvND(MarkedModule):
 
         def compute() -> PreparedKernel:
             kernel = self._windowed_kernel(signal, finer, None)
-            return PreparedKernel.of(kernel, self.shortcut, signal, self._paddings, x.dtype, channels_last=False)
+            return PreparedKernel.of(kernel, self.shortcut, signal, self._paddings, x.dtype, channels_last=True)
 
         return self._constants.get(key, [*self.parameters(), *self.buffers()], compute)
 
     def _windowed_kernel(
         self, signal: tuple[int, ...], finer: tuple[float, ...], conditioning: Tensor | None
     ) -> Tensor:
-        """`window(kernel)`, `[1|B, C, *K]`, for a signal of this size."""
+        """`window(kernel)`, `[1|B, *K, C]`, for a signal of this size."""
         lengths = self._grid_lens(signal)
         causal = [padding == "causal" for padding in self._paddings]
         if isinstance(self.kernel, ImplicitKernelND):
@@ -184,20 +183,20 @@ class CKConvND(MarkedModule):
                 for length, L_cache, ratio, half in geometry
             ]
             kernel = self.kernel.evaluate(axes, conditioning)
-            self._check_kernel(kernel, (self.hidden_dim, *(positions.shape[0] for positions in axes)))
+            self._check_kernel(kernel, (*(positions.shape[0] for positions in axes), self.hidden_dim))
         else:
             kernel, axes = self._foreign_kernel(lengths, causal, finer, conditioning)
         if isinstance(self.mask, ModulationND):
             kernel = self.mask.window(axes, kernel)
         elif not isinstance(self.mask, nn.Identity):
-            kernel = self.mask(coordinate_grid(axes), kernel.movedim(1, -1)).movedim(-1, 1)
+            kernel = self.mask(coordinate_grid(axes), kernel)
         volume = math.prod(finer)
         return kernel if volume == 1 else kernel / volume
 
     def _foreign_kernel(
         self, lengths: tuple[int, ...], causal: list[bool], finer: tuple[float, ...], conditioning: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """A kernel module that has only `forward(seq_lens, conditioning)`: whole grids, at its own spacing."""
+        """Kernel and axes of a module with only `forward(seq_lens, conditioning)`: whole grids at its own spacing."""
         if any(ratio != 1 for ratio in finer):
             raise ValueError(
                 f"`resolution` (={finer}) needs a kernel with `evaluate`; {type(self.kernel).__name__} has none"
@@ -210,22 +209,23 @@ class CKConvND(MarkedModule):
         sizes = tuple(2 * length - 1 for length in lengths)
         self._check_kernel(kernel, (*sizes, self.hidden_dim))
         self._check_kernel(grid, (*sizes, self.data_dim))
-        kernel, axes = kernel.movedim(-1, 1), []
+        axes = []
         for axis, (length, half) in enumerate(zip(lengths, causal, strict=True)):
             positions = grid[0, ..., axis].movedim(axis, 0).flatten(1)[:, 0] if len(lengths) > 1 else grid[0, :, 0]
             first = length - 1 if half else 0
             axes.append(positions[first:])
-            kernel = kernel.narrow(2 + axis, first, kernel.shape[2 + axis] - first)
+            kernel = kernel.narrow(1 + axis, first, kernel.shape[1 + axis] - first)
         return kernel, axes
 
     def _check_kernel(self, kernel: object, shape: tuple[int, ...]) -> None:
-        """What the kernel module made is a tensor of this shape after the batch axis."""
+        """The kernel module returned a tensor of this shape after the batch axis."""
         if not isinstance(kernel, Tensor):
-            raise TypeError(f"{type(self.kernel).__name__} must make tensors, got {_check.shown(kernel)}")
+            raise TypeError(f"{type(self.kernel).__name__} must return tensors, got {_check.shown(kernel)}")
         if kernel.ndim != len(shape) + 1 or any(
             given != size for given, size in zip(kernel.shape[1:], shape, strict=True)
         ):
-            raise ValueError(f"{type(self.kernel).__name__} must make {['1|B', *shape]} here, got {list(kernel.shape)}")
+            expected = ", ".join(map(str, ("1|B", *shape)))
+            raise ValueError(f"{type(self.kernel).__name__} must return [{expected}] here, got {list(kernel.shape)}")
 
     def _grid_lens(self, signal: Sequence[int]) -> tuple[int, ...]:
         pairs = zip(signal, self._grid_types, strict=True)
@@ -277,7 +277,7 @@ class CKConvND(MarkedModule):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         self._constants.clear()
-        return super()._apply(fn, recurse)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies and pickles start with an empty cache.

@@ -1,101 +1,125 @@
-"""Marks on parameters (`_no_weight_decay`, `_weight_decay`, `_lr_scale`) and the optimizer groups made from them."""
+"""Optimizer hints of parameters (weight decay, learning rate) and the parameter groups made from them.
 
-import copy
-from collections.abc import Iterable
-from typing import Any, Self
+A module that decides how its parameters are trained holds the attribute `_optim_hints`, a plain dictionary from the
+names of parameters, relative to the module, to their hints: `{"linear.weight": {"_no_weight_decay": True}}`. Unlike
+attributes of a `Parameter`, it survives whatever replaces the `Parameter` objects. Any module may have one.
+"""
+
+import re
+from typing import Any
 
 from torch import nn
 
 from . import _check
 
-MARKS = ("_no_weight_decay", "_weight_decay", "_lr_scale")
+HINTS = ("_no_weight_decay", "_weight_decay", "_lr_scale")
+
+# A parametrized `weight` is stored as `parametrizations.weight.original`, or `original0`, `original1` and so on.
+_PARAMETRIZED = re.compile(r"(?:^|(?<=\.))parametrizations\.([^.]+)\.original\d*$")
+# Prefixes of `torch.compile`, activation checkpointing and FSDP around a module.
+_WRAPPED = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)\.")
 
 
-def mark(parameters: Iterable[nn.Parameter], name: str, value: object) -> None:
-    """Set the mark `name` on each parameter."""
-    for parameter in parameters:
-        setattr(parameter, name, value)
+def hint(module: nn.Module, prefix: str = "", **hints: object) -> None:
+    """Record `hints` for every parameter of `module` whose name begins with `prefix`, and set them as its attributes.
 
-
-class MarkedModule(nn.Module):
-    """A module whose parameters keep their marks when PyTorch replaces them.
-
-    Copying (`copy.deepcopy`), converting (`to_empty`, or with `torch.__future__` flags) and loading with `assign=True`
-    all make new parameters without the attributes of the old ones.
+    The attributes are for trainers that know nothing of `_optim_hints`.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_load_state_dict_post_hook(_restore_after_loading)  # type: ignore[no-untyped-call]
-
-    def _marks(self) -> dict[str, dict[str, Any]]:
-        """The marks of every parameter by its name."""
-        return {
-            name: {mark: getattr(parameter, mark) for mark in MARKS if hasattr(parameter, mark)}
-            for name, parameter in self.named_parameters()
-        }
-
-    def _restore(self, marks: dict[str, dict[str, Any]]) -> None:
-        for name, parameter in self.named_parameters():
-            for mark, value in marks.get(name, {}).items():
-                setattr(parameter, mark, value)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        replica = type(self).__new__(type(self))
-        memo[id(self)] = replica
-        state = copy.deepcopy(self.__getstate__(), memo)  # type: ignore[no-untyped-call]
-        replica.__setstate__(state)  # type: ignore[no-untyped-call]
-        replica._restore(self._marks())
-        return replica
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Self:
-        marks = self._marks()
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._restore(marks)
-        return self
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        # Called before the children load; the hook is called after them.
-        self._marks_before_loading = self._marks()
-        super()._load_from_state_dict(*args, **kwargs)
+    recorded: dict[str, dict[str, object]] = vars(module).setdefault("_optim_hints", {})
+    for name, parameter in module.named_parameters():
+        if name.startswith(prefix):
+            recorded.setdefault(name, {}).update(hints)
+            for key, value in hints.items():
+                setattr(parameter, key, value)
 
 
-def _restore_after_loading(module: Any, incompatible_keys: Any) -> None:
-    module._restore(module.__dict__.pop("_marks_before_loading", {}))
+def _recorded_hints(module: nn.Module) -> dict[int, dict[str, Any]]:
+    """The hints that any part of `module` records for a parameter, by its `id`; an outer module overrules an inner."""
+    found: dict[int, dict[str, Any]] = {}
+    for owner in module.modules():
+        recorded = getattr(owner, "_optim_hints", None)
+        if not recorded:
+            continue
+        for name, parameter in owner.named_parameters(remove_duplicate=False):
+            plain_name = _PARAMETRIZED.sub(r"\1", _WRAPPED.sub("", name))
+            for key, value in recorded.get(plain_name, {}).items():
+                found.setdefault(id(parameter), {}).setdefault(key, value)
+    return found
 
 
-def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups for any `torch.optim` optimizer that honour the marks set by this library's modules.
+def mark_parameters(module: nn.Module) -> None:
+    """Set the attributes `_no_weight_decay`, `_weight_decay` and `_lr_scale` on the parameters of `module` again.
 
-    A parameter marked `_no_weight_decay` gets weight decay 0, one marked `_weight_decay = w` gets `w`, one marked
-    `_lr_scale = s` gets `lr * s`. Frozen parameters are left out; each other parameter appears exactly once.
+    The modules of this library set them when they are constructed. They are lost wherever PyTorch makes new `Parameter`
+    objects: `copy.deepcopy`, `to_empty`, `load_state_dict(assign=True)`, parametrizations, sharding. `param_groups`
+    does not need them; call this before handing the model to another trainer that reads them. Attributes that are
+    already there are kept.
 
     Args:
         module: the model, or any part of it.
-        lr: base learning rate, >= 0.
-        weight_decay: weight decay of unmarked parameters, >= 0.
+
+    Raises:
+        TypeError: `module` is not an `nn.Module`.
+
+    Example:
+        >>> import copy
+        >>> from kernels_core import SIRENPositionalEmbeddingND
+        >>> replica = copy.deepcopy(SIRENPositionalEmbeddingND(1, 4, L_cache=8, omega_0=1.0))
+        >>> hasattr(replica.linear.weight, "_no_weight_decay")
+        False
+        >>> mark_parameters(replica)
+        >>> replica.linear.weight._no_weight_decay
+        True
+    """
+    _check_module(module)
+    recorded = _recorded_hints(module)
+    for parameter in module.parameters():
+        for key, value in recorded.get(id(parameter), {}).items():
+            if not hasattr(parameter, key):
+                setattr(parameter, key, value)
+
+
+def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups for any `torch.optim` optimizer that honour the hints of this library's modules.
+
+    A parameter hinted `_no_weight_decay` gets weight decay 0, one hinted `_weight_decay = w` gets `w`, one hinted
+    `_lr_scale = s` gets `lr * s`. Frozen parameters are left out; each other parameter appears exactly once.
+
+    Hints are looked up in the modules, by name of the parameter, so they hold after copying, casting, loading, sharding
+    and parametrizing. Attributes of the same names on a `Parameter` are honoured too, and overrule the modules.
+
+    Args:
+        module: the model, or any part of it.
+        lr: base learning rate, finite and not negative.
+        weight_decay: weight decay of parameters without a hint, finite and not negative.
 
     Returns:
         Dictionaries with the keys `"params"`, `"lr"` and `"weight_decay"`, in the order of first appearance.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range.
+        TypeError: `module` is not an `nn.Module`, or `lr` or `weight_decay` is not a number.
+        ValueError: `lr` or `weight_decay` is negative or not finite.
 
     Example:
         >>> groups = param_groups(nn.Linear(3, 2), lr=1e-3, weight_decay=0.05)
         >>> [(len(g["params"]), g["lr"], g["weight_decay"]) for g in groups]
         [(2, 0.001, 0.05)]
     """
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"`module` must be an nn.Module, whose parameters carry the marks; got {type(module).__name__}")
+    _check_module(module)
     lr = _check.number("lr", lr)
     weight_decay = _check.number("weight_decay", weight_decay)
+    recorded = _recorded_hints(module)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in module.parameters():
         if not parameter.requires_grad:
             continue
-        decay = (
-            0.0 if getattr(parameter, "_no_weight_decay", False) else getattr(parameter, "_weight_decay", weight_decay)
-        )
-        groups.setdefault((lr * getattr(parameter, "_lr_scale", 1.0), decay), []).append(parameter)
+        attributes = {key: getattr(parameter, key) for key in HINTS if hasattr(parameter, key)}
+        hints = recorded.get(id(parameter), {}) | attributes
+        decay = 0.0 if hints.get("_no_weight_decay", False) else hints.get("_weight_decay", weight_decay)
+        groups.setdefault((lr * hints.get("_lr_scale", 1.0), decay), []).append(parameter)
     return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
+
+
+def _check_module(module: object) -> None:
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"`module` must be an nn.Module, got {type(module).__name__}")

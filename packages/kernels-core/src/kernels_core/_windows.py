@@ -15,7 +15,7 @@ from ._kernels.embedding import at_least_float32
 from ._ops.bounded import bounded
 from ._ops.grid_affine import weighted_sum
 from ._ops.tracing import is_plain_autograd
-from ._optim import MarkedModule, mark
+from ._optim import hint
 
 # exp(x) = exp2(x log2 e): where windows underflow, torch's exp on the CPU is 30 times slower than its exp2.
 _LOG2_E = math.log2(math.e)
@@ -53,7 +53,7 @@ def _exp2(exponent: Tensor, axes: int = 1) -> Tensor:
 
 
 class _DecayTable(torch.autograd.Function):
-    """`_exp2(distance[n] * decay[c], axes)`, `[N, C]`, with fewer passes over it than its operations one by one."""
+    """`_exp2(distance[n] * decay[c], axes)`, `[N, C]`, with fewer passes over memory than its operations one by one."""
 
     @staticmethod
     def forward(ctx: Any, distance: Tensor, decay: Tensor, axes: int) -> Tensor:
@@ -83,7 +83,7 @@ def std_from_attenuation(attenuation: float, position: float) -> float:
     return position * math.sqrt(-0.5 / math.log(attenuation))
 
 
-class ModulationND(MarkedModule):
+class ModulationND(nn.Module):
     """Base of the windows: `forward(grid, x)` multiplies `x` by a mask in [0, 1] that is 1 at the origin.
 
     Subclasses define `axis_window`; the mask is its product over axes.
@@ -103,20 +103,20 @@ class ModulationND(MarkedModule):
         return [self.axis_window(axis, positions[:, None]) for axis, positions in enumerate(axes)]
 
     def window(self, axes: Sequence[Tensor], kernel: Tensor) -> Tensor:
-        """`kernel [1|B, C, *sizes]` times the mask on the product grid of per-axis coordinates: only tables needed."""
+        """`kernel [1|B, *sizes, C]` times the mask on the product grid of per-axis coordinates."""
         # Tables first: until the last axis the mask is small, and it has no batch axis.
         mask, *tables = self._axis_windows(axes)
         for table in tables:
             mask = mask.unsqueeze(-2) * table
-        # With a batch axis of its own, or its gradient would be summed over one sample; channels last, as kernels are.
-        return (kernel.movedim(1, -1) * mask.unsqueeze(0)).to(kernel.dtype).movedim(-1, 1)
+        # With a batch axis, for otherwise its gradient would take a sum over a batch of one.
+        return (kernel * mask.unsqueeze(0)).to(kernel.dtype)
 
     def forward(self, grid: Tensor, x: Tensor) -> Tensor:
         """`x [B, *grid, C]` times the mask at `grid [1, *grid, D]`; same shape and dtype.
 
         Raises:
-            AssertionError: `grid` is not float32.
-            ValueError: a last dimension that is not `data_dim` or `num_channels`, or grids that differ.
+            AssertionError: `grid` is not float32, as lower precision merges neighbouring points.
+            ValueError: the last dimension is not `data_dim` or `num_channels`, or `grid` and `x` differ in size.
         """
         if grid.dtype != torch.float32:
             raise AssertionError(f"`grid` must be float32, because lower precision merges neighbours; got {grid.dtype}")
@@ -136,7 +136,7 @@ class DecayModulationND(ModulationND):
     """Base of windows that decay alike on every axis: `2^(sum_d distance(p_d) * decay_{d,c})`."""
 
     def _distance(self, position: Tensor) -> Tensor:
-        """How far a coordinate is from the origin, elementwise."""
+        """Distance of a coordinate from the origin, elementwise."""
         raise NotImplementedError
 
     def _decay(self) -> Tensor:
@@ -170,10 +170,11 @@ class ExponentialModulationND(DecayModulationND):
     Args:
         data_dim: number of axes D.
         num_channels: channels C of the kernel.
-        fast_decay_pct, slow_decay_pct: rates at position 1 on the diagonal: 13.81 leaves 1e-6 there, 2.3 a tenth.
+        fast_decay_pct, slow_decay_pct: rates at position 1 on the diagonal; default 13.81, which leaves 1e-6 there, and
+            2.3, which leaves a tenth.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range.
+        TypeError, ValueError: a size is not a positive integer, or a rate not a positive number.
 
     Example:
         >>> ExponentialModulationND(2, 3).weight[0]
@@ -188,7 +189,7 @@ class ExponentialModulationND(DecayModulationND):
         self.slow_decay_pct = _check.positive("slow_decay_pct", slow_decay_pct)
         ramp = torch.linspace(self.slow_decay_pct, self.fast_decay_pct, self.num_channels) / self.data_dim
         self.weight = nn.Parameter(ramp.repeat(self.data_dim, 1), requires_grad=False)
-        mark(self.parameters(), "_no_weight_decay", True)
+        hint(self, _no_weight_decay=True)
 
     def _distance(self, position: Tensor) -> Tensor:
         return position.abs()
@@ -211,14 +212,16 @@ class GaussianModulationND(DecayModulationND):
     Args:
         data_dim: number of axes D.
         num_channels: channels C of the kernel.
-        grid_size: points per axis of the grid over [-1, 1], >= 2. `CKConvND` fills it in.
-        min_attenuation_at_step, max_attenuation_at_limit: in (0, 1).
-        init_extent: positive; one value or one per axis.
-        parametrization: what `std_param [D, C]` holds: the std (`"direct"`), its logarithm (`"log"`) or its inverse
-            softplus (`"softplus"`).
+        grid_size: points per axis of the grid over [-1, 1], at least 2. `CKConvND` fills it in.
+        min_attenuation_at_step, max_attenuation_at_limit: in (0, 1); default 0.1 and 0.95.
+        init_extent: scale of the initial stds, positive; one value or one per axis; default 1.
+        parametrization: what `std_param [D, C]` holds: the std (`"direct"`, the default), its logarithm (`"log"`) or
+            its inverse softplus (`"softplus"`).
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range.
+        TypeError: an argument is not of its type.
+        ValueError: a size, extent or attenuation is out of its range, `parametrization` is unknown, or the smallest std
+            exceeds the largest.
 
     Example:
         >>> window = GaussianModulationND(1, 2, grid_size=31)
@@ -247,7 +250,7 @@ class GaussianModulationND(DecayModulationND):
         if self.min_std > self.max_std:
             raise ValueError(
                 f"`min_attenuation_at_step` (={min_attenuation_at_step}) with `grid_size` (={grid_size}) gives a "
-                f"least std of {self.min_std:.4g}, above the {self.max_std:.4g} of `max_attenuation_at_limit` "
+                f"smallest std of {self.min_std:.4g}, above the {self.max_std:.4g} of `max_attenuation_at_limit` "
                 f"(={max_attenuation_at_limit})"
             )
         std = torch.stack([self._initial_std(extent) for extent in self.init_extent])
@@ -256,7 +259,7 @@ class GaussianModulationND(DecayModulationND):
         elif parametrization == "softplus":
             std = std.expm1().log()
         self.std_param = nn.Parameter(std.to(torch.get_default_dtype()))
-        mark(self.parameters(), "_no_weight_decay", True)
+        hint(self, _no_weight_decay=True)
 
     def _initial_std(self, extent: float) -> Tensor:
         ends = (self.min_std * extent, std_from_attenuation(0.1, 1.0) * extent)
@@ -290,7 +293,7 @@ class GaussianModulationND(DecayModulationND):
 class BlockAlignedGaussianModulationND(GaussianModulationND):
     """`GaussianModulationND` with the channel order of the stds reversed: channel 0 is the widest.
 
-    So the widest windows meet the blocks of the lowest frequency of `BlockDiagonalMultiOmegaSIRENKernelND`.
+    The widest windows then fall on the blocks of lowest frequency of `BlockDiagonalMultiOmegaSIRENKernelND`.
 
     Example:
         >>> std = BlockAlignedGaussianModulationND(1, 8, grid_size=31).std()[0]

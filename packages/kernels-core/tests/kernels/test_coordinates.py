@@ -111,7 +111,7 @@ def test_coordinates_are_neither_saved_nor_kept(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("L_cache", "error", "told"),
+    ("L_cache", "error", "message"),
     [
         (1, ValueError, "1"),
         (0, ValueError, "0"),
@@ -130,8 +130,8 @@ def test_coordinates_are_neither_saved_nor_kept(name: str) -> None:
         ((), ValueError, r"\(\)"),
     ],
 )
-def test_bad_L_cache(L_cache: object, error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=rf"`L_cache.*{told}"):
+def test_bad_L_cache(L_cache: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=rf"`L_cache.*{message}"):
         SIRENPositionalEmbeddingND(2, 4, L_cache=L_cache, omega_0=1.0)  # type: ignore[arg-type]
 
 

@@ -119,7 +119,7 @@ def test_arguments_read_back(target: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "told"),
+    ("options", "error", "message"),
     [
         ({"omega_0": 0.0}, ValueError, "`omega_0`.*0.0"),
         ({"omega_0": "30"}, TypeError, "`omega_0`.*'30'"),
@@ -137,8 +137,8 @@ def test_arguments_read_back(target: Any) -> None:
         ({"use_bias": 1}, TypeError, "`use_bias`.*1"),
     ],
 )
-def test_bad_arguments(options: dict[str, Any], error: Any, told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_bad_arguments(options: dict[str, Any], error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
         layer(**options)
 
 

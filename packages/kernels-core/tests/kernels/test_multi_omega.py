@@ -163,7 +163,7 @@ def test_bad_frequencies(rows: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "told"),
+    ("changes", "error", "message"),
     [
         ({"embedding_dim": 7}, ValueError, r"`embedding_dim` \(=7\).*\(=2\)"),
         ({"mlp_hidden_dim": 9}, ValueError, r"`mlp_hidden_dim` \(=9\).*\(=2\)"),
@@ -186,6 +186,6 @@ def test_bad_frequencies(rows: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("name", BLOCK_KERNELS)
-def test_bad_block_arguments(name: str, changes: dict[str, Any], error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_bad_block_arguments(name: str, changes: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         type(make_kernel(name))(**{**SIZES, "L_cache": 8, "num_blocks": 2, **changes})

@@ -113,7 +113,7 @@ class Weird(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "told"),
+    ("changes", "error", "message"),
     [
         ({"embedding_dim": 7}, ValueError, "`embedding_dim`.*even.*7"),
         ({"embedding_dim": True}, TypeError, "`embedding_dim`.*True"),
@@ -126,7 +126,7 @@ class Weird(nn.Module):
         ({"nonlinear_cfg": lambda: 3}, TypeError, "`nonlinear_cfg`.*int"),
     ],
 )
-def test_bad_arguments(changes: dict[str, Any], error: type[Exception], told: str) -> None:
+def test_bad_arguments(changes: dict[str, Any], error: type[Exception], message: str) -> None:
     arguments = {**SIZES, "L_cache": 8, "omega_0": 1.0, "nonlinear_cfg": nn.GELU, **changes}
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         RandomFourierKernelND(**arguments)

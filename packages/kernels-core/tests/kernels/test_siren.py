@@ -173,7 +173,7 @@ class BareGenerator(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "told"),
+    ("changes", "error", "message"),
     [
         ({"film_cfg": FiLMStub(3)}, ValueError, r"num_film_layers=3.* 2"),
         ({"film_cfg": FiLMStub(2), "film_after_pos_embed": True}, ValueError, r"num_film_layers=2.* 3"),
@@ -199,8 +199,8 @@ class BareGenerator(nn.Module):
         ({"use_bias": "false"}, TypeError, "`use_bias`.*'false'"),
     ],
 )
-def test_bad_arguments(changes: dict[str, Any], error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_bad_arguments(changes: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         SIRENKernelND(**{**SIZES, "omega_0": 3.0, "L_cache": 8, **changes})
 
 

@@ -1,4 +1,4 @@
-"""FiLM generators and register pooling in PyTorch: kernels that depend on each sample."""
+"""FiLM generators and register pooling in PyTorch, for convolution kernels that differ between batch items."""
 
 from ._generator import KernelFiLMGenerator
 from ._registers import RegisterCompressConcat, RegisterPooling

@@ -1,4 +1,4 @@
-"""Checks that name the argument, what it got and what it takes."""
+"""Checks of arguments; messages state the argument, its value and the constraint."""
 
 import math
 import operator
@@ -10,28 +10,28 @@ from torch import Tensor
 
 
 def integer(name: str, value: Any) -> int:
-    """`value` as an int of at least 1."""
+    """`value` as a positive int."""
     try:
         if isinstance(value, bool):
             raise TypeError
         result = operator.index(value)
     except TypeError:
-        raise TypeError(f"`{name}` must be an int >= 1, got {value!r} ({type(value).__name__})") from None
+        raise TypeError(f"`{name}` must be a positive integer, got {value!r} ({type(value).__name__})") from None
     if result < 1:
-        raise ValueError(f"`{name}` must be an int >= 1, got {value!r}")
+        raise ValueError(f"`{name}` must be a positive integer, got {value!r}")
     return result
 
 
 def finite(name: str, value: Any) -> None:
-    """`value` is a finite number of at least 0."""
+    """`value` is a finite number that is not negative."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"`{name}` must be a number >= 0, got {value!r} ({type(value).__name__})")
+        raise TypeError(f"`{name}` must be a number, got {value!r} ({type(value).__name__})")
     if not 0 <= float(value) < math.inf:
-        raise ValueError(f"`{name}` must be finite and >= 0, got {value!r}")
+        raise ValueError(f"`{name}` must be finite and not negative, got {value!r}")
 
 
 def shape(name: str, tensor: Tensor, expected: tuple[str | int, ...], weight: Tensor) -> None:
-    """`tensor` has the expected shape (letters stand for any size) and can meet `weight` in a product."""
+    """`tensor` has the expected shape, letters standing for any size, and the device and dtype of `weight`."""
     if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
         got = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
         raise TypeError(f"`{name}` must be a floating-point tensor, got {got}")

@@ -3,34 +3,35 @@
 from torch import Tensor, nn
 
 from . import _check
-from ._marks import MarkedModule
+from ._optim import hint
 
 INIT_TYPES = ("identity", "small_random")
 
 
-class KernelFiLMGenerator(MarkedModule):
+class KernelFiLMGenerator(nn.Module):
     """Scales and shifts for the hidden layers of a kernel network, `h <- gamma(c) * h + beta(c)`.
 
     `Linear(cond_dim, film_hidden_dim) -> GELU -> Linear(film_hidden_dim, num_film_layers * 2 * kernel_hidden_dim)`, the
     output cut into one `(gamma, beta)` per layer. The output bias starts at gamma = 1, beta = 0, so that training
-    starts at (or, with `"small_random"`, near) the unmodulated kernel. Perez et al. 2018, arXiv:1709.07871.
+    starts at the unmodulated kernel, or with `"small_random"` close to it. Perez et al. 2018, arXiv:1709.07871.
 
     Args:
         cond_dim: size of the conditioning vector.
         kernel_hidden_dim: width of the layers that are modulated.
-        num_film_layers: how many of them.
-        film_hidden_dim: width of the hidden layer.
-        no_weight_decay: True marks every parameter `_no_weight_decay`; a float marks the weights `_weight_decay` with
-            that value; False neither. Biases are always marked `_no_weight_decay`.
-        init_type: output weights zero (`"identity"`: exactly the identity) or `N(0, init_std)` (`"small_random"`).
-        init_std: standard deviation for `"small_random"`, >= 0.
+        num_film_layers: number of layers that are modulated.
+        film_hidden_dim: width of the generator's hidden layer; default 64.
+        no_weight_decay: weight decay of the weights in optimizers that honour it (kernels-core's `param_groups`): True
+            for none, a number for that value, False (default) for the optimizer's own. Biases never decay.
+        init_type: `"identity"` (default) for output weights zero, `"small_random"` for `N(0, init_std)`.
+        init_std: standard deviation for `"small_random"`, finite and not negative; default 1e-4.
 
     Shapes:
-        `forward(conditioning [B, cond_dim])` returns `num_film_layers` pairs `(gamma, beta)`, each
-        `[B, kernel_hidden_dim]`, the shallowest layer first.
+        `conditioning [B, cond_dim]` -> `num_film_layers` pairs `(gamma, beta)`, each `[B, kernel_hidden_dim]`, the
+        shallowest layer first.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range; conditioning of another shape or dtype.
+        ValueError: a size below 1, `init_type` other than these two, a negative or infinite `init_std` or
+            `no_weight_decay`.
 
     Example:
         >>> import torch
@@ -66,7 +67,11 @@ class KernelFiLMGenerator(MarkedModule):
             nn.Linear(self.cond_dim, self.film_hidden_dim), nn.GELU(), nn.Linear(self.film_hidden_dim, size)
         )
         self._init_output(self.mlp[2])  # type: ignore[arg-type]
-        self._mark(no_weight_decay)
+        hint(self, ".bias", _no_weight_decay=True)
+        if no_weight_decay is True:
+            hint(self, ".weight", _no_weight_decay=True)
+        elif no_weight_decay is not False:
+            hint(self, ".weight", _weight_decay=float(no_weight_decay))
 
     def _init_output(self, output: nn.Linear) -> None:
         if self.init_type == "identity":
@@ -77,20 +82,24 @@ class KernelFiLMGenerator(MarkedModule):
         bias = output.bias.detach().view(self.num_film_layers, 2, self.kernel_hidden_dim)
         bias[:, 0] = 1
 
-    def _mark(self, no_weight_decay: bool | float) -> None:
-        for name, parameter in self.named_parameters():
-            if no_weight_decay is True or name.endswith("bias"):
-                parameter._no_weight_decay = True  # type: ignore[attr-defined]
-            elif no_weight_decay is not False:
-                parameter._weight_decay = float(no_weight_decay)  # type: ignore[attr-defined]
-
     def forward(self, conditioning: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """One `(gamma, beta)` per layer, each `[B, kernel_hidden_dim]`."""
+        """Scales and shifts for a batch of conditioning vectors.
+
+        Args:
+            conditioning: `[B, cond_dim]`, in the dtype of the parameters or under autocast.
+
+        Returns:
+            One `(gamma, beta)` per modulated layer, each `[B, kernel_hidden_dim]`, the shallowest layer first.
+
+        Raises:
+            TypeError: `conditioning` is not a floating-point tensor, or its dtype is not that of the parameters.
+            ValueError: `conditioning` is not `[B, cond_dim]`, or is on another device.
+        """
         _check.shape("conditioning", conditioning, ("B", self.cond_dim), self.mlp[0].weight)  # type: ignore[arg-type]
         output = self.mlp(conditioning).unflatten(-1, (self.num_film_layers, 2, self.kernel_hidden_dim))
         return [(layer[:, 0], layer[:, 1]) for layer in output.unbind(1)]
 
     def flop_count(self) -> int:
-        """Operations for one sample: `2 * cond * hidden + hidden + 2 * hidden * out`."""
+        """Operations per batch item: `2 * cond * hidden + hidden + 2 * hidden * out`."""
         size = self.num_film_layers * 2 * self.kernel_hidden_dim
         return self.film_hidden_dim * (2 * self.cond_dim + 1 + 2 * size)

@@ -1,25 +1,25 @@
-"""From register tokens of a network to one conditioning vector per sample."""
+"""Pooling of register tokens into one conditioning vector per batch item."""
 
 import torch
 from torch import Tensor, nn
 
 from . import _check
-from ._marks import MarkedModule
+from ._optim import hint
 
 
-class RegisterPooling(MarkedModule):
+class RegisterPooling(nn.Module):
     """Learned weighted mean of registers, `c = sum_r softmax(logits)_r * x_r`.
 
-    `logits` start at 0, the plain mean, and are marked `_no_weight_decay`.
+    `logits` start at 0, which gives the plain mean, and take no weight decay where `_no_weight_decay` is honoured.
 
     Args:
         num_registers: number of registers R.
 
     Shapes:
-        `[B, R, C] -> [B, C]`.
+        `registers [B, R, C]` -> `[B, C]`.
 
     Raises:
-        TypeError, ValueError: `num_registers` that is no int >= 1; registers of another shape or dtype.
+        TypeError, ValueError: `num_registers` is not a positive integer.
 
     Example:
         >>> RegisterPooling(2)(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]))
@@ -30,36 +30,44 @@ class RegisterPooling(MarkedModule):
         super().__init__()
         self.num_registers = _check.integer("num_registers", num_registers)
         self.logits = nn.Parameter(torch.zeros(self.num_registers))
-        self.logits._no_weight_decay = True  # type: ignore[attr-defined]
+        hint(self, "logits", _no_weight_decay=True)
 
     def forward(self, registers: Tensor) -> Tensor:
-        """The pooled vector `[B, C]`."""
+        """The pooled vectors `[B, C]` of `registers [B, R, C]`.
+
+        Raises:
+            TypeError: `registers` is not a floating-point tensor, or its dtype is not that of `logits`.
+            ValueError: `registers` is not `[B, R, C]`, or is on another device.
+        """
         _check.shape("registers", registers, ("B", self.num_registers, "C"), self.logits)
         return (self.logits.softmax(0)[:, None] * registers).sum(1)
 
     def flop_count(self, dim: int) -> int:
-        """Operations for one sample of width `dim`: `3 R + 2 R dim`."""
+        """Operations per batch item of width `dim`: `3 R + 2 R dim`."""
         return self.num_registers * (3 + 2 * dim)
 
     def extra_repr(self) -> str:
         return f"num_registers={self.num_registers}"
 
 
-class RegisterCompressConcat(MarkedModule):
-    """Each register through one shared bias-free projection, then all of them side by side.
+class RegisterCompressConcat(nn.Module):
+    """Concatenation of registers, each compressed by one shared projection without bias.
 
-    Keeps what each register says, where `RegisterPooling` keeps their mean.
+    Registers keep their identity, which `RegisterPooling` averages away.
 
     Args:
         num_registers: number of registers R.
         hidden_dim: width of a register.
-        compressed_dim: width that is kept of each.
+        compressed_dim: width of a compressed register.
+
+    Attributes:
+        out_dim: size of the result, `R * compressed_dim`.
 
     Shapes:
-        `[B, R, hidden_dim] -> [B, R * compressed_dim]`, the latter size as `.out_dim`.
+        `registers [B, R, hidden_dim]` -> `[B, R * compressed_dim]`.
 
     Raises:
-        TypeError, ValueError: a size that is no int >= 1; registers of another shape or dtype.
+        TypeError, ValueError: a size is not a positive integer.
 
     Example:
         >>> compress = RegisterCompressConcat(num_registers=4, hidden_dim=32, compressed_dim=3)
@@ -80,12 +88,17 @@ class RegisterCompressConcat(MarkedModule):
         return self.num_registers * self.compressed_dim
 
     def forward(self, registers: Tensor) -> Tensor:
-        """The compressed registers in one row, `[B, R * compressed_dim]`."""
+        """The compressed registers `[B, R * compressed_dim]` of `registers [B, R, hidden_dim]`, one after another.
+
+        Raises:
+            TypeError: `registers` is not a floating-point tensor, or its dtype is not that of the projection.
+            ValueError: `registers` is not `[B, R, hidden_dim]`, or is on another device.
+        """
         _check.shape("registers", registers, ("B", self.num_registers, self.hidden_dim), self.compress.weight)
         return self.compress(registers).flatten(1)
 
     def flop_count(self, hidden_dim: int) -> int:
-        """Operations for one sample: `2 R * hidden_dim * compressed_dim`."""
+        """Operations per batch item: `2 R * hidden_dim * compressed_dim`."""
         return self.num_registers * 2 * hidden_dim * self.compressed_dim
 
     def extra_repr(self) -> str:

@@ -16,7 +16,8 @@ def sampled_kernel(layer: CKConvND, conditioning: Tensor | None = None, finer: i
     assert isinstance(kernel, ImplicitKernelND)
     axes = [axis_coordinates((L - 1) * finer + 1, L, resolution=finer) for L in kernel.L_cache_per_axis]
     values = kernel.evaluate(axes, conditioning)
-    return (mask.window(axes, values) if isinstance(mask, ModulationND) else values).numpy()
+    windowed = mask.window(axes, values) if isinstance(mask, ModulationND) else values
+    return windowed.movedim(-1, 1).numpy()
 
 
 @torch.no_grad()

@@ -68,4 +68,4 @@ def draw(setting: Setting, seed: int, points: int | None = None) -> NDArray[np.f
     axis = axis_coordinates(
         steps * setting.oversampling + 1, (setting.grid_size + 1) // 2, resolution=setting.oversampling
     )
-    return kernel.evaluate([axis] * setting.data_dim)[0].numpy()
+    return kernel.evaluate([axis] * setting.data_dim)[0].movedim(-1, 0).numpy()

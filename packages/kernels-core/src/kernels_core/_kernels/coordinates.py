@@ -14,7 +14,7 @@ from .. import _check
 
 
 def normalize_L_cache(L_cache: int | Sequence[int], data_dim: int) -> tuple[int, ...]:
-    """`L_cache` as one int >= 2 per axis."""
+    """`L_cache` as one int of at least 2 per axis."""
     return _check.per_axis("L_cache", L_cache, data_dim, lambda name, value: _check.integer(name, value, 2))
 
 
@@ -29,17 +29,17 @@ def axis_coordinates(
     """Positions along one axis: `p_i = i / ((L_cache - 1) * resolution)`, `i = -(length - 1) .. length - 1`.
 
     Args:
-        length: points on either side of the centre, the centre counted; the axis has `2 * length - 1` points.
+        length: number of points on either side of the centre, itself included: `2 * length - 1` in all.
         L_cache: the length at which the axis runs from -1 to 1.
-        resolution: how many times finer than that the grid is.
-        causal: only the lags `i >= 0`, `length` points.
-        device: where the result lives.
+        resolution: factor by which the grid is finer than that; default 1.
+        causal: only the `length` points `i >= 0`; default False.
+        device: device of the result; default PyTorch's.
 
     Returns:
-        float32 tensor `[2 * length - 1]`, or `[length]` if causal. Always float32: bfloat16 merges neighbours.
+        float32 tensor `[2 * length - 1]`, or `[length]` if causal. Always float32, because bfloat16 merges neighbours.
 
     Raises:
-        ValueError: `L_cache` below 2, which has no spacing.
+        ValueError: `L_cache` is below 2, which leaves the spacing undefined.
 
     Example:
         >>> axis_coordinates(3, 3).tolist()
@@ -51,6 +51,13 @@ def axis_coordinates(
         raise ValueError(f"`L_cache` must be >= 2, got {L_cache}")
     first = 0 if causal else 1 - length
     return torch.arange(first, length, device=device, dtype=torch.float32) / ((L_cache - 1) * resolution)
+
+
+def centred_axes(seq_lens: Sequence[int], L_cache_per_axis: Sequence[int], device: torch.device | None) -> list[Tensor]:
+    """`axis_coordinates` for one length per axis, which are checked."""
+    _check.sizes("seq_lens", seq_lens, len(L_cache_per_axis))
+    pairs = zip(seq_lens, L_cache_per_axis, strict=True)
+    return [axis_coordinates(length, L_cache, device=device) for length, L_cache in pairs]
 
 
 def coordinate_grid(axes: Sequence[Tensor]) -> Tensor:

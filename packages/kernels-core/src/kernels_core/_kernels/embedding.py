@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from .. import _check
 from .._ops.grid_affine import grid_affine
 from .._ops.tracing import is_plain
-from .._optim import MarkedModule, mark
-from .coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
+from .._optim import hint
+from .coordinates import centred_axes, coordinate_grid, normalize_L_cache
+from .recompute import Weights
 
 
 def siren_bound(fan_in: int, omega_0: float = 1.0, *, is_first: bool = False) -> float:
@@ -28,20 +29,23 @@ def siren_bound(fan_in: int, omega_0: float = 1.0, *, is_first: bool = False) ->
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
-    """`tensor` in float32, or in float64 if it has that: coordinates and masks need no less."""
+    """`tensor` in float32, or in float64 if it has that: coordinates and masks are never computed in less."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def affine_of_axes(axes: Sequence[Tensor], linear: nn.Linear) -> Tensor:
-    """`linear` on the product grid of per-axis coordinates: `[rows, *sizes]`, at least float32, rows last in memory."""
-    if not is_plain(linear):
-        return at_least_float32(linear(coordinate_grid(axes)[0])).movedim(-1, 0)
-    bias = None if linear.bias is None else at_least_float32(linear.bias)
-    return grid_affine(axes, at_least_float32(linear.weight), bias).movedim(-1, 0)
+def _projection(axes: Sequence[Tensor], linear: nn.Linear, weights: Weights | None) -> Tensor:
+    """`linear`, or `weights` in its place, on the product grid: `[*sizes, rows]`, in at least float32."""
+    if weights is not None:
+        weight, bias = weights["linear.weight"], weights.get("linear.bias")
+    elif is_plain(linear):
+        weight, bias = linear.weight, linear.bias
+    else:
+        return at_least_float32(linear(coordinate_grid(axes)[0]))
+    return grid_affine(axes, at_least_float32(weight), None if bias is None else at_least_float32(bias))
 
 
-class PositionalEmbeddingND(MarkedModule):
-    """Base of the first layers: geometry, and `forward` from lengths over `evaluate` on coordinates."""
+class PositionalEmbeddingND(nn.Module):
+    """Base of the first layers: a projection `linear` of position and a function of it, `_activate`."""
 
     linear: nn.Linear
 
@@ -60,19 +64,25 @@ class PositionalEmbeddingND(MarkedModule):
 
     def axes(self, seq_lens: Sequence[int]) -> list[Tensor]:
         """The per-axis coordinates of the grid for `seq_lens`, on this module's device."""
-        _check.sizes("seq_lens", seq_lens, self.data_dim)
-        device = self.linear.weight.device
-        pairs = zip(seq_lens, self.L_cache_per_axis, strict=True)
-        return [axis_coordinates(length, L_cache, device=device) for length, L_cache in pairs]
+        return centred_axes(seq_lens, self.L_cache_per_axis, self.linear.weight.device)
 
     def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
-        """Features `[embedding_dim, *sizes]` on the product grid of per-axis coordinates."""
+        """Features `[*sizes, embedding_dim]` on the product grid of per-axis coordinates."""
+        return self._features(axes, None)
+
+    def _features(self, axes: Sequence[Tensor], weights: Weights | None) -> Tensor:
+        """`evaluate` with `weights`, by name, in place of the parameters; None for the parameters themselves."""
+        projection = _projection(axes, self.linear, weights)
+        return self._activate(projection, weights).to(self.linear.weight.dtype)
+
+    def _activate(self, projection: Tensor, weights: Weights | None) -> Tensor:
+        """Features `[..., embedding_dim]` of the projection `[..., rows]`."""
         raise NotImplementedError
 
     def forward(self, seq_lens: Sequence[int]) -> tuple[Tensor, Tensor]:
         """`(embedding [1, *grid, embedding_dim], grid [1, *grid, data_dim])` for one length per axis."""
         axes = self.axes(seq_lens)
-        return self.evaluate(axes).movedim(0, -1).unsqueeze(0), coordinate_grid(axes)
+        return self.evaluate(axes).unsqueeze(0), coordinate_grid(axes)
 
     def extra_repr(self) -> str:
         return f"data_dim={self.data_dim}, embedding_dim={self.embedding_dim}, L_cache={self.L_cache}"
@@ -87,16 +97,17 @@ class SIRENPositionalEmbeddingND(PositionalEmbeddingND):
     Args:
         data_dim: number of axes D.
         embedding_dim: number of features.
-        L_cache: length at which an axis runs from -1 to 1; an int, or one per axis, each >= 2.
+        L_cache: length at which an axis runs from -1 to 1; an int, or one per axis, each at least 2.
         omega_0: frequency scale, in cycles per unit of the coordinate at most.
-        use_bias: whether the projection has a bias.
+        use_bias: whether the projection has a bias; default True.
 
     Shapes:
         `forward(seq_lens)` returns the embedding `[1, *(2 L_d - 1), embedding_dim]` and the float32 grid
         `[1, *(2 L_d - 1), D]`.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range.
+        TypeError: a size is not an integer, `omega_0` not a number, or `use_bias` not a bool.
+        ValueError: a size or `omega_0` is not positive, or `L_cache` is below 2 or not one per axis.
 
     Example:
         >>> embedding, grid = SIRENPositionalEmbeddingND(2, 16, L_cache=8, omega_0=10.0)((8, 5))
@@ -111,10 +122,10 @@ class SIRENPositionalEmbeddingND(PositionalEmbeddingND):
         self.omega_0 = _check.positive("omega_0", omega_0)
         bound = siren_bound(self.data_dim, self.omega_0, is_first=True)
         nn.init.uniform_(self.linear.weight, -bound, bound)
-        mark(self.parameters(), "_no_weight_decay", True)
+        hint(self, _no_weight_decay=True)
 
-    def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
-        return affine_of_axes(axes, self.linear).sin().to(self.linear.weight.dtype)
+    def _activate(self, projection: Tensor, weights: Weights | None) -> Tensor:
+        return projection.sin()
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, omega_0={self.omega_0:.4g}"

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from .. import _check
 from .._ops.bounded import bounded
-from .._optim import mark
-from .embedding import PositionalEmbeddingND, affine_of_axes, at_least_float32
+from .._optim import hint
+from .embedding import PositionalEmbeddingND, at_least_float32
 from .multi_omega import BlockFrequencies, Frequencies, frequencies
+from .recompute import Weights
 from .siren import SIRENNetworkND
 
 
@@ -23,14 +24,16 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
 
     Args:
         omega_0: the constant factor of all rows.
-        omega_0_scale_init: initial scale, one number or one per row, within the bounds.
-        omega_0_scale_min, omega_0_scale_max: `0 < min <= max`.
-        apply_lr_scale: mark the projection with `_lr_scale = 1 / (2 * pi * omega_0)`, which `param_groups` honours.
+        omega_0_scale_init: initial scale, one number or one per row, within the bounds; default 1.
+        omega_0_scale_min, omega_0_scale_max: bounds `0 < min <= max`; default 0.01 and 2.
+        apply_lr_scale: give the projection the hint `_lr_scale = 1 / (2 * pi * omega_0)`, which `param_groups` honours;
+            default False.
 
     The other arguments are those of `SIRENPositionalEmbeddingND`.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range.
+        TypeError: an argument is not of its type.
+        ValueError: the bounds are not `0 < min <= max`, or the initial scales lie outside them or are not one per row.
 
     Example:
         >>> layer = LearnableOmegaSIRENPositionalEmbeddingND(1, 4, L_cache=8, omega_0=10.0, omega_0_scale_init=0.5)
@@ -69,15 +72,14 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
         self.apply_lr_scale = _check.flag("apply_lr_scale", apply_lr_scale)
         nn.init.uniform_(self.linear.weight, -1 / self.data_dim, 1 / self.data_dim)
         self.omega_0_scale = nn.Parameter(torch.tensor(scales))
-        mark(self.parameters(), "_no_weight_decay", True)
+        hint(self, _no_weight_decay=True)
         if self.apply_lr_scale:
-            mark(self.linear.parameters(), "_lr_scale", 1 / (2 * math.pi * self.omega_0))
+            hint(self, "linear.", _lr_scale=1 / (2 * math.pi * self.omega_0))
 
-    def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
-        scale = bounded(at_least_float32(self.omega_0_scale), self.omega_0_scale_min, self.omega_0_scale_max)
-        frequency = (2 * math.pi * self.omega_0 * scale).view(-1, *[1] * self.data_dim)
-        phase = frequency * affine_of_axes(axes, self.linear)
-        return phase.sin().to(self.linear.weight.dtype)
+    def _activate(self, projection: Tensor, weights: Weights | None) -> Tensor:
+        scale = (weights or {}).get("omega_0_scale", self.omega_0_scale)
+        scale = bounded(at_least_float32(scale), self.omega_0_scale_min, self.omega_0_scale_max)
+        return (2 * math.pi * self.omega_0 * scale * projection).sin()
 
     def extra_repr(self) -> str:
         bounds = f"[{self.omega_0_scale_min:.4g}, {self.omega_0_scale_max:.4g}]"
@@ -143,7 +145,7 @@ class BlockDiagonalLearnableOmegaSIRENKernelND(LearnableOmegaSIRENKernelND):
     """`BlockDiagonalMultiOmegaSIRENKernelND` with learnable frequencies.
 
     The constant factor `omega_0` is the largest block's frequency and the scales start at
-    `omega_0_per_block / max(omega_0_per_block)`, so they must reach down to `omega_0_scale_min` at most.
+    `omega_0_per_block / max(omega_0_per_block)`, none of which may be below `omega_0_scale_min`.
 
     Example:
         >>> kernel = BlockDiagonalLearnableOmegaSIRENKernelND(out_dim=4, data_dim=1, mlp_hidden_dim=8, num_layers=2,

@@ -29,7 +29,7 @@ def omega_0_schedule(num_blocks: int, omega_0_min: float, omega_0_max: float, sc
     """`num_blocks` frequencies from `omega_0_min` to `omega_0_max`, evenly spaced (`"linear"`) or in ratio (`"log"`).
 
     Raises:
-        ValueError: an unknown schedule, non-positive or inverted end points.
+        ValueError: `num_blocks` is not positive, `schedule` is unknown, or not `0 < omega_0_min <= omega_0_max`.
 
     Example:
         >>> omega_0_schedule(3, 1.0, 9.0), [round(w, 6) for w in omega_0_schedule(3, 1.0, 9.0, "log")]
@@ -182,11 +182,11 @@ class BlockDiagonalMultiOmegaSIRENKernelND(MultiOmegaSIRENKernelND):
     which gives the block of the lowest frequency the widest window.
 
     Args:
-        num_blocks: number of groups; divides `embedding_dim`, `mlp_hidden_dim` and `out_dim`.
-        omega_0_min, omega_0_max: end points of the schedule, `0 < omega_0_min <= omega_0_max`.
-        schedule: `"linear"` or `"log"`.
-        off_block_scale: scale of the weights between blocks at init, >= 0.
-        omega_0_per_block: `num_blocks` frequencies outright, instead of the schedule.
+        num_blocks: number of groups, which divides `embedding_dim`, `mlp_hidden_dim` and `out_dim`.
+        omega_0_min, omega_0_max: end points of the schedule, `0 < omega_0_min <= omega_0_max`; default 1 and 12.
+        schedule: `"linear"` (default) or `"log"`.
+        off_block_scale: scale of the weights between blocks at init, not negative; default 0.1.
+        omega_0_per_block: `num_blocks` frequencies instead of the schedule; default None.
 
     The other arguments are those of `SIRENKernelND`.
 

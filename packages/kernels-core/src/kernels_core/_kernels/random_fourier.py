@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from .. import _check
 from .._lazy import build_module
-from .embedding import PositionalEmbeddingND, affine_of_axes
-from .recompute import evaluate_in_blocks
-from .siren import ImplicitKernelND
+from .embedding import PositionalEmbeddingND
+from .mlp import MLPKernelND
+from .recompute import Weights, weights_under
 
 
 class RandomFourierPositionalEmbeddingND(PositionalEmbeddingND):
@@ -35,17 +35,16 @@ class RandomFourierPositionalEmbeddingND(PositionalEmbeddingND):
         nn.init.normal_(self.linear.weight, std=2 * math.pi * self.omega_0)
         self.linear.requires_grad_(False)
 
-    def evaluate(self, axes: Sequence[Tensor]) -> Tensor:
-        phase = affine_of_axes(axes, self.linear)
-        return torch.cat([phase.cos(), phase.sin()]).to(self.linear.weight.dtype)
+    def _activate(self, projection: Tensor, weights: Weights | None) -> Tensor:
+        return torch.cat([projection.cos(), projection.sin()], -1)
 
 
-class RandomFourierKernelND(ImplicitKernelND):
+class RandomFourierKernelND(MLPKernelND):
     """A convolution kernel as a multilayer perceptron on random Fourier features of position.
 
     Args:
         nonlinear_cfg: builds the nonlinearity after each hidden layer; anything that `instantiate` takes.
-        init_method: `init_method(width)(weight)` initialises every weight in place; None keeps PyTorch's default.
+        init_method: `init_method(width)(weight)` initialises every weight in place; None, the default, keeps PyTorch's.
 
     The other arguments are those of `SIRENKernelND`, `num_layers` counting the embedding; `conditioning` is ignored.
 
@@ -87,10 +86,20 @@ class RandomFourierKernelND(ImplicitKernelND):
         self._scale_readout(self.out_linear)
 
     def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
-        return evaluate_in_blocks(self, axes, (), self.mlp_hidden_dim)
+        return self._evaluate(axes, ())
 
-    def _points(self, axes: Sequence[Tensor], extra: Sequence[Tensor]) -> Tensor:
-        """Kernel values on a product grid; nothing modulates them."""
-        features = self.positional_embedding.evaluate(axes).flatten(1).mT
-        points: Tensor = self.out_linear(self.kernel_network(features))
-        return points
+    def _network(self, h: Tensor, extra: Sequence[Tensor], weights: Weights | None) -> Tensor:
+        if weights is None:
+            readout: Tensor = self.out_linear(self.kernel_network(h))
+            return readout
+        for index, layer in enumerate(self.kernel_network):
+            h = _apply(layer, h, weights_under(weights, f"kernel_network.{index}"))
+        return _apply(self.out_linear, h, weights_under(weights, "out_linear"))
+
+
+def _apply(layer: nn.Module, h: Tensor, weights: Weights | None) -> Tensor:
+    """`layer(h)`, a linear layer with `weights` in place of its own if they are given."""
+    if weights is not None and isinstance(layer, nn.Linear):
+        return nn.functional.linear(h, weights["weight"], weights.get("bias"))
+    result: Tensor = layer(h)
+    return result

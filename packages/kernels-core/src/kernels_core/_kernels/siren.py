@@ -10,83 +10,16 @@ from torch import Tensor, nn
 
 from .. import _check
 from .._lazy import build_module
-from .._ops.tracing import is_plain, is_plain_autograd
-from .._optim import MarkedModule, mark
-from .coordinates import coordinate_grid
+from .._ops import onednn_linear
+from .._ops.tracing import is_plain
+from .._optim import hint
 from .embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
-from .recompute import evaluate_in_blocks
+from .mlp import MLPKernelND
+from .recompute import Weights, weights_under
 
 
-class ImplicitKernelND(MarkedModule):
-    """Base of all kernels that are functions of position; subclass it and write `evaluate` to make your own.
-
-    `CKConvND` calls `evaluate`, on the part of the grid that it needs: hooks on a kernel's `forward` do not run there.
-    In eval mode the layer keeps the result, so `evaluate` must depend on nothing but its arguments, parameters and
-    buffers; after changing a plain attribute by hand call `eval()` on the layer.
-
-    Attributes:
-        positional_embedding: the first layer, which also knows the geometry.
-        film_generator: a module from conditioning to `(gamma, beta)` pairs, or None.
-    """
-
-    film_generator: nn.Module | None
-
-    def __init__(
-        self, positional_embedding: PositionalEmbeddingND, out_dim: int, mlp_hidden_dim: int, num_layers: int
-    ) -> None:
-        super().__init__()
-        self.out_dim = _check.integer("out_dim", out_dim, 1)
-        self.mlp_hidden_dim = _check.integer("mlp_hidden_dim", mlp_hidden_dim, 1)
-        self.num_layers = _check.integer("num_layers", num_layers, 2)
-        self.data_dim = positional_embedding.data_dim
-        self.embedding_dim = positional_embedding.embedding_dim
-        self.L_cache = positional_embedding.L_cache
-        self.L_cache_per_axis = positional_embedding.L_cache_per_axis
-        self.use_bias = positional_embedding.use_bias
-        self.positional_embedding = positional_embedding
-        self.film_generator = None
-
-    def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
-        """The kernel `[1|B, out_dim, *sizes]` on the product grid of float32 per-axis coordinates."""
-        raise NotImplementedError(f"{type(self).__name__} must define evaluate(self, axes, conditioning=None)")
-
-    def forward(self, seq_lens: Sequence[int], conditioning: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """`(kernel [1|B, *grid, out_dim], grid [1, *grid, data_dim])` with `2 * L_d - 1` points on axis d.
-
-        Args:
-            seq_lens: one length `L_d >= 1` per axis.
-            conditioning: `[B, ...]` for the FiLM generator; None gives the plain kernel, batch 1. Ignored without one.
-        """
-        axes = self.positional_embedding.axes(seq_lens)
-        return self.evaluate(axes, conditioning).movedim(1, -1), coordinate_grid(axes)
-
-    def flop_count(self, grid_lens: Sequence[int], inference: bool = False) -> int:
-        """Operations to generate one kernel on `prod(2 * L_d - 1)` points; 0 for a constant kernel at inference."""
-        if inference and self.film_generator is None:
-            return 0
-        _check.sizes("grid_lens", grid_lens, self.data_dim)
-        points = math.prod(2 * length - 1 for length in grid_lens)
-        width = self.mlp_hidden_dim
-        inner = self.embedding_dim * width + (self.num_layers - 2) * width * width
-        flops = points * self.embedding_dim * (2 * self.data_dim + 1)
-        flops += points * (2 * inner + (self.num_layers - 1) * width)
-        flops += 2 * points * width * self.out_dim
-        return flops
-
-    @torch.no_grad()
-    def _scale_readout(self, readout: nn.Linear) -> None:
-        """Wang initialisation: kernel energy independent of resolution (CKConv, arXiv:2102.02611)."""
-        readout.weight *= math.sqrt(1 / math.prod(self.L_cache_per_axis))
-
-    def extra_repr(self) -> str:
-        return (
-            f"out_dim={self.out_dim}, data_dim={self.data_dim}, mlp_hidden_dim={self.mlp_hidden_dim}, "
-            f"num_layers={self.num_layers}, L_cache={self.L_cache}"
-        )
-
-
-class SIRENNetworkND(ImplicitKernelND):
-    """The part that all SIREN kernels share: sine layers, FiLM and readout over any first layer."""
+class SIRENNetworkND(MLPKernelND):
+    """Sine layers, FiLM and readout over any first layer: the base of all SIREN kernels."""
 
     def __init__(
         self,
@@ -114,9 +47,8 @@ class SIRENNetworkND(ImplicitKernelND):
         )
         self.out_linear = _siren_linear(self.mlp_hidden_dim, self.out_dim, self.use_bias)
         self._scale_readout(self.out_linear)
-        mark(self.hidden_linears.parameters(), "_no_weight_decay", True)
-        if self.out_linear.bias is not None:
-            mark([self.out_linear.bias], "_no_weight_decay", True)
+        hint(self, "hidden_linears.", _no_weight_decay=True)
+        hint(self, "out_linear.bias", _no_weight_decay=True)
         self.num_film_layers = len(self.hidden_linears)
         self.film_generator = None if film_cfg is None else self._build_film(film_cfg)
 
@@ -144,8 +76,6 @@ class SIRENNetworkND(ImplicitKernelND):
             )
 
     def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
-        # Features stay one matrix [points, width] until the first modulation gives them a batch axis, so the layers
-        # before it are computed once and not once per sample.
         pairs: list[tuple[Tensor, Tensor]] = []
         if conditioning is not None and self.film_generator is not None:
             pairs = list(self.film_generator(conditioning))
@@ -154,16 +84,18 @@ class SIRENNetworkND(ImplicitKernelND):
         if any(tensor.ndim != 2 or tensor.shape[1] != self.mlp_hidden_dim for tensor in extra):
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in extra)
             raise ValueError(f"the FiLM generator must give gammas and betas [B, {self.mlp_hidden_dim}]; got {shapes}")
-        return evaluate_in_blocks(self, axes, extra, self.mlp_hidden_dim)
+        return self._evaluate(axes, extra)
 
-    def _points(self, axes: Sequence[Tensor], extra: Sequence[Tensor]) -> Tensor:
-        """Kernel values on a product grid, modulated by `extra`: gamma and beta of each modulation in turn."""
+    def _network(self, h: Tensor, extra: Sequence[Tensor], weights: Weights | None) -> Tensor:
+        """Modulated by `extra`: gamma and beta of each modulation in turn."""
+        # Features stay one matrix [positions, width] until the first modulation gives them a batch axis, so the layers
+        # before it are computed once and not once per batch item.
         pairs: list[Any] = list(zip(extra[::2], extra[1::2], strict=True)) or [None] * self._modulations
         modulations = pairs if self.film_after_pos_embed else [None, *pairs]
-        h = _modulate(self.positional_embedding.evaluate(axes).flatten(1).mT, modulations[0])
-        for linear, modulation in zip(self.hidden_linears, modulations[1:], strict=True):
-            h = _modulate(_affine(h, linear).sin(), modulation)
-        return _affine(h, self.out_linear)
+        h = _modulate(h, modulations[0])
+        for index, (layer, modulation) in enumerate(zip(self.hidden_linears, modulations[1:], strict=True)):
+            h = _modulate(_apply(layer, h, weights_under(weights, f"hidden_linears.{index}")).sin(), modulation)
+        return _apply(self.out_linear, h, weights_under(weights, "out_linear"))
 
     def flop_count(self, grid_lens: Sequence[int], inference: bool = False) -> int:
         """As the base class; with a generator plus its own `flop_count()` and `2 * points * width` per modulation."""
@@ -188,22 +120,24 @@ class SIRENKernelND(SIRENNetworkND):
         out_dim: channels of the kernel.
         data_dim: number of axes D.
         mlp_hidden_dim: width of the hidden layers.
-        num_layers: sine layers, the first included, >= 2.
+        num_layers: sine layers, the first included; at least 2.
         embedding_dim: width of the first layer.
         omega_0: frequency scale of the first layer.
-        L_cache: length at which an axis runs from -1 to 1; an int, or one per axis, each >= 2.
+        L_cache: length at which an axis runs from -1 to 1; an int, or one per axis, each at least 2.
         use_bias: whether the linear layers have biases (zero at init).
-        hidden_omega_0: frequency of the hidden layers; it cancels between bound and scale.
-        film_cfg: builds the FiLM generator: a `LazyConfig`, `functools.partial`, `_target_` mapping or `nn.Module`.
-        film_after_pos_embed: modulate the first layer too; needs `embedding_dim == mlp_hidden_dim`.
+        hidden_omega_0: frequency of the hidden layers, default 1; it cancels between bound and scale.
+        film_cfg: builds the FiLM generator: a `LazyConfig`, `functools.partial`, `_target_` mapping or `nn.Module`;
+            default None, no modulation.
+        film_after_pos_embed: modulate the first layer too; needs `embedding_dim == mlp_hidden_dim`; default False.
 
     Shapes:
         `forward(seq_lens, conditioning=None)` returns the kernel `[1|B, *(2 L_d - 1), out_dim]` and the float32 grid
-        `[1, *(2 L_d - 1), D]`; `evaluate(axes)` returns the kernel `[1|B, out_dim, *sizes]`.
+        `[1, *(2 L_d - 1), D]`; `evaluate(axes, conditioning=None)` returns the kernel `[1|B, *sizes, out_dim]`.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or out of range, or a generator whose number of layers or
-            width does not fit (both numbers are told).
+        TypeError: an argument is not of its type.
+        ValueError: a size or frequency is not positive, `num_layers` or `L_cache` is below 2, or the generator's number
+            of layers or width is not the kernel's.
 
     Example:
         >>> kernel, grid = SIRENKernelND(out_dim=4, data_dim=2, mlp_hidden_dim=16, num_layers=3, embedding_dim=16,
@@ -247,29 +181,14 @@ def _siren_linear(fan_in: int, fan_out: int, use_bias: bool) -> nn.Linear:
     return linear
 
 
-# Products per thread below which preparing a convolution takes longer than it gains.
-MANY_PRODUCTS = 1 << 22
-
-
-def _affine(h: Tensor, linear: Any) -> Tensor:
-    """`linear(h)` for features `[points, in]` or `[B, points, in]`."""
-    if not is_plain(linear) or not _suits_convolution(h, linear.weight):
-        result: Tensor = linear(h)
-        return result
-    # As a convolution of one tap it is oneDNN's, which on a CPU that is not Intel's is faster than the matrix product
-    # of MKL. Dilation changes nothing of one tap but always chooses oneDNN.
-    image = h.contiguous().view(1, 1, -1, h.shape[-1]).movedim(-1, 1)
-    image = nn.functional.conv2d(image, linear.weight[..., None, None], dilation=2)
-    result = image.movedim(1, -1).reshape(*h.shape[:-1], -1)
-    # The gradient of a bias in there would be a sum over all points one after another.
-    return result if linear.bias is None else result + linear.bias
-
-
-def _suits_convolution(h: Tensor, weight: Tensor) -> bool:
-    if h.device.type != "cpu" or h.dtype != torch.float32 or not is_plain_autograd():
-        return False
-    many = h.numel() * weight.shape[0] >= MANY_PRODUCTS * torch.get_num_threads()
-    return many and torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled)
+def _apply(layer: nn.Module, h: Tensor, weights: Weights | None) -> Tensor:
+    """`layer(h)`, a linear layer with `weights` in place of its own if they are given."""
+    if weights is not None and isinstance(layer, nn.Linear):
+        return onednn_linear.linear(h, weights["weight"], weights.get("bias"))
+    if isinstance(layer, nn.Linear) and is_plain(layer) and onednn_linear.suits_onednn(h, layer.weight):
+        return onednn_linear.one_tap_convolution(h, layer.weight, layer.bias)
+    result: Tensor = layer(h)
+    return result
 
 
 def _modulate(h: Tensor, modulation: tuple[Tensor, Tensor] | None) -> Tensor:

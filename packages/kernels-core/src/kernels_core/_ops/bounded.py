@@ -1,4 +1,4 @@
-"""Keep a learnable quantity inside a range without changing the parameter behind it."""
+"""Clamping of a learnable quantity that keeps its gradient at the bounds."""
 
 from typing import Any
 

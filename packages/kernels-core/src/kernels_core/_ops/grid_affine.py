@@ -9,7 +9,7 @@ from torch import Tensor
 from .precision import without_autocast
 from .tracing import is_plain_autograd
 
-# Values that are added one after another; sums of more are sums of such, which keeps rounding small.
+# Values added one after another; longer sums are sums of such sums, which keeps rounding small.
 RUN = 1024
 
 
@@ -44,7 +44,7 @@ class _GridAffine(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         weight, *axes = ctx.saved_tensors
-        # The value is a sum of one term per axis: what the others do to the gradient is to sum it.
+        # The value is a sum of one term per axis, so the gradient of one term sums over the other axes.
         others = [[other for other in range(len(axes)) if other != axis] for axis in range(len(axes))]
         along = [grad.sum(dims) if dims else grad for dims in others]
         pairs = list(zip(axes, along, strict=True))

@@ -1,4 +1,4 @@
-"""Where hand-written derivatives and whole layers may stand in for single operations."""
+"""Guards for fast paths: reverse-mode autograd only, no tracing, functorch or hooks."""
 
 import torch
 from torch import nn
@@ -6,7 +6,7 @@ from torch.autograd import forward_ad
 
 
 def is_plain_autograd() -> bool:
-    """Whether nothing but reverse-mode autograd watches: no compiler, exporter, tracer, functorch, forward mode."""
+    """Whether only reverse-mode autograd is active: no compiler, exporter, tracer, functorch or forward mode."""
     return not (
         torch.compiler.is_compiling()
         or torch._C._are_functorch_transforms_active()
@@ -15,7 +15,12 @@ def is_plain_autograd() -> bool:
     )
 
 
+def is_unhooked(module: nn.Module) -> bool:
+    """Whether calling `module` runs the `forward` of its class and nothing else: no hooks, no patched method."""
+    hooks = module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks
+    return "forward" not in vars(module) and not any(hooks)
+
+
 def is_plain(linear: nn.Module) -> bool:
-    """Whether only `weight` and `bias` matter; adapters, hooks and patches do something of their own when called."""
-    hooks = linear._forward_pre_hooks, linear._forward_hooks, linear._backward_pre_hooks, linear._backward_hooks
-    return type(linear) is nn.Linear and "forward" not in vars(linear) and not any(hooks)
+    """Whether `linear` is an `nn.Linear` given by its weight and bias: no adapter, parametrization, hook or patch."""
+    return type(linear) is nn.Linear and is_unhooked(linear)

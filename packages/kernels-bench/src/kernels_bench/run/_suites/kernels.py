@@ -78,7 +78,7 @@ def _implementation(case: KernelCase, parts: nn.ModuleDict) -> Implementation:
     def forward(conditioning: Tensor | None) -> Tensor:
         axes = [axis_coordinates(length, length, device=kernel.out_linear.weight.device) for length in case.lengths]
         values: Tensor = kernel.evaluate(axes, conditioning)
-        return values if window is None else window.window(axes, values)
+        return (values if window is None else window.window(axes, values)).movedim(-1, 1)
 
     def adapt(inputs: Arrays) -> Arrays:
         *others, grad = torch_steps.copies(inputs)
