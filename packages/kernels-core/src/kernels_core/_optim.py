@@ -101,6 +101,7 @@ def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict
         ValueError: `lr` or `weight_decay` is negative or not finite.
 
     Example:
+        >>> from torch import nn
         >>> groups = param_groups(nn.Linear(3, 2), lr=1e-3, weight_decay=0.05)
         >>> [(len(g["params"]), g["lr"], g["weight_decay"]) for g in groups]
         [(2, 0.001, 0.05)]

@@ -25,6 +25,7 @@ def exponential_window(position: Tensor, rate: Tensor) -> Tensor:
     """`exp(-|p| * |rate|)`, the arguments broadcast.
 
     Example:
+        >>> import torch
         >>> exponential_window(torch.tensor([0.0, 1.0]), torch.tensor(math.log(2.0)))
         tensor([1.0000, 0.5000])
     """
@@ -35,6 +36,7 @@ def gaussian_window(position: Tensor, std: Tensor) -> Tensor:
     """`exp(-(p / std)^2 / 2)`, the arguments broadcast.
 
     Example:
+        >>> import torch
         >>> gaussian_window(torch.tensor([0.0, 1.0]), torch.tensor(1.0))
         tensor([1.0000, 0.6065])
     """

@@ -31,6 +31,7 @@ class ImplicitKernelND(nn.Module):
         ValueError: a size that is too small, or `L_cache` with another number of axes than `data_dim`.
 
     Example:
+        >>> import torch
         >>> class Wave(ImplicitKernelND):
         ...     def evaluate(self, axes, conditioning=None):
         ...         return torch.cos(axes[0])[None, :, None].expand(1, -1, self.out_dim)

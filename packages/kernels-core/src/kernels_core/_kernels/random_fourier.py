@@ -49,6 +49,7 @@ class RandomFourierKernelND(MLPKernelND):
     The other arguments are those of `SIRENKernelND`, `num_layers` counting the embedding; `conditioning` is ignored.
 
     Example:
+        >>> from torch import nn
         >>> kernel = RandomFourierKernelND(out_dim=4, data_dim=1, mlp_hidden_dim=8, num_layers=3, embedding_dim=8,
         ...     omega_0=1.0, L_cache=16, use_bias=True, nonlinear_cfg=nn.GELU)
         >>> kernel((16,))[0].shape, len(kernel.kernel_network)
