@@ -254,8 +254,8 @@ def test_init_attributes_and_state_dict() -> None:
 
 def test_repr_tells_the_geometry() -> None:
     text = repr(make_layer(2, L_cache=(9, 7), fft_padding=("causal", "circular"))).splitlines()[1]
-    for told in ("data_dim=2", "hidden_dim=4", "causal", "circular", "double", "single", "L_cache=(9, 4)"):
-        assert told in text
+    for message in ("data_dim=2", "hidden_dim=4", "causal", "circular", "double", "single", "L_cache=(9, 4)"):
+        assert message in text
 
 
 @pytest.mark.parametrize(

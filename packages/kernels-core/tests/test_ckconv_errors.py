@@ -18,7 +18,7 @@ def make(**options: Any) -> CKConvND:
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "told"),
+    ("options", "error", "message"),
     [
         ({"data_dim": 0}, ValueError, "`data_dim`.*0"),
         ({"data_dim": "2"}, TypeError, "`data_dim`.*'2'"),
@@ -63,8 +63,8 @@ def make(**options: Any) -> CKConvND:
         ({"mask_cfg": LazyConfig(ExponentialModulationND)()}, TypeError, "ExponentialModulationND.*'data_dim'"),
     ],
 )
-def test_construction(options: dict[str, Any], error: Any, told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_construction(options: dict[str, Any], error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
         make(**options)
 
 
@@ -86,7 +86,7 @@ X = torch.randn(2, 6, 5, 4)
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize(
-    ("x", "options", "error", "told"),
+    ("x", "options", "error", "message"),
     [
         (X[0], {}, ValueError, r"`x`.*\[B, \*N, C\].*2 spatial axes.*\(6, 5, 4\)"),
         (X[None], {}, ValueError, r"`x`.*\(1, 2, 6, 5, 4\)"),
@@ -115,27 +115,27 @@ X = torch.randn(2, 6, 5, 4)
         (X, {"resolution": (1.0, "2")}, TypeError, r"`resolution\[1\]`.*'2'"),
     ],
 )
-def test_input(x: Any, options: dict[str, Any], error: type[Exception], told: str, mode: str) -> None:
+def test_input(x: Any, options: dict[str, Any], error: type[Exception], message: str, mode: str) -> None:
     layer = getattr(make(), mode)()
     for grad in (True, False):
-        with torch.set_grad_enabled(grad), pytest.raises(error, match=told):
+        with torch.set_grad_enabled(grad), pytest.raises(error, match=message):
             layer(x, **options)
 
 
-@pytest.mark.parametrize("samples", [3, 4])
-def test_conditioning_of_another_batch(samples: int) -> None:
+@pytest.mark.parametrize("items", [3, 4])
+def test_conditioning_of_another_batch(items: int) -> None:
     layer = make(kernel_cfg=kernel_cfg(film_cfg=FiLMStub))
-    with pytest.raises(ValueError, match=f"`conditioning`.* {samples} kernels.* 2 samples"):
-        layer(X, conditioning=torch.randn(samples, 3))
+    with pytest.raises(ValueError, match=f"`conditioning`.* {items} kernels.* 2 batch items"):
+        layer(X, conditioning=torch.randn(items, 3))
     assert layer(X, conditioning=torch.randn(1, 3)).shape == X.shape
 
 
 @pytest.mark.parametrize(
-    ("sizes", "told"),
+    ("sizes", "message"),
     [((6,), r"`spatial_dims`.* 2.*\(6,\)"), ((6, 5, 4), "`spatial_dims`"), ((6, 0), r"`spatial_dims\[1\]`.* 0")],
 )
-def test_flop_count_of_other_sizes(sizes: tuple[int, ...], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_flop_count_of_other_sizes(sizes: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         make().flop_count(sizes)
 
 

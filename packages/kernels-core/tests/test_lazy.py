@@ -127,7 +127,7 @@ def test_arguments_are_not_mutated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "error", "told"),
+    ("make", "error", "message"),
     [
         (lambda: LazyConfig(SIRENKernelND)(omega=3.0), TypeError, "SIRENKernelND.*'omega'.*omega_0"),
         (lambda: instantiate({"_target_": SIRENKernelND, "omega": 3.0}), TypeError, "SIRENKernelND.*'omega'"),
@@ -153,6 +153,6 @@ def test_arguments_are_not_mutated() -> None:
         (lambda: instantiate({"_target_": 3}), TypeError, "callable.*3"),
     ],
 )
-def test_mistakes_name_the_target(make: Any, error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_mistakes_name_the_target(make: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         make()

@@ -223,8 +223,8 @@ EXPONENTIAL = {"data_dim": 2, "num_channels": 3}
 )
 def test_bad_arguments(target: type[ModulationND], argument: str, value: Any, error: type[Exception]) -> None:
     arguments = {**(GAUSSIAN if target is GaussianModulationND else EXPONENTIAL), argument: value}
-    told = "" if isinstance(value, tuple) else f".*{value!r}"
-    with pytest.raises(error, match=rf"`{argument}(\[\d\])?`{told}"):
+    message = "" if isinstance(value, tuple) else f".*{value!r}"
+    with pytest.raises(error, match=rf"`{argument}(\[\d\])?`{message}"):
         target(**arguments)
 
 

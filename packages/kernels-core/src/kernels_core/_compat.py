@@ -55,3 +55,11 @@ def has_hooks(module: nn.Module) -> bool:
     """
     hooks = module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks
     return any(hooks)
+
+
+def registered_parameters(module: nn.Module) -> set[str]:
+    """Names of the module's own parameters, those that are None included, which `named_parameters` leaves out.
+
+    https://github.com/pytorch/pytorch/blob/main/torch/nn/modules/module.py keeps them in `_parameters`.
+    """
+    return set(module._parameters)

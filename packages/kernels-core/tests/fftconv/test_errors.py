@@ -22,7 +22,7 @@ MISTAKES: dict[str, Mistake] = {
     "x without spatial axes": ({"x": X[0, :, 0]}, ValueError, ["`x`", "(3, 4)", "[B, C, *N]"]),
     "x without spatial axes, channels last": (
         {"x": X[0, :, 0], "channels_last": True}, ValueError, ["`x`", "(3, 4)", "[B, *N, C]"]),
-    "x without samples": ({"x": X[:, :, :0]}, ValueError, ["`kernel`", "3 taps", "axis 0", "0 samples"]),
+    "empty x": ({"x": X[:, :, :0]}, ValueError, ["`kernel`", "3 taps", "axis 0", "0 positions"]),
     "kernel rank": ({"kernel": K[0]}, ValueError, ["`kernel`", "rank", "(3, 3, 3)", "(2, 3, 5, 4)"]),
     "kernel channels": ({"kernel": K[:, :2]}, ValueError, ["`kernel`", "channels", "(1, 2, 3, 3)", "(2, 3, 5, 4)"]),
     "one channel is not shared": ({"kernel": K[:, :1]}, ValueError, ["`kernel`", "channels", "(1, 1, 3, 3)"]),

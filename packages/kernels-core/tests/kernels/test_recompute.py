@@ -166,7 +166,7 @@ def test_two_backward_passes_at_a_time_leave_the_module_alone(monkeypatch: pytes
     def backward(value: Tensor) -> None:
         try:
             torch.autograd.grad(value.sum(), before)
-        except Exception as error:  # told by the test's own thread
+        except Exception as error:  # message by the test's own thread
             errors.append(error)
 
     monkeypatch.setattr(SIRENKernelND, "_values", waiting)

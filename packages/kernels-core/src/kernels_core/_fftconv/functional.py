@@ -116,7 +116,7 @@ def check_operands(
         limit = signal if kind == "circular" else 2 * signal
         if taps < 1 or taps > limit:
             raise ValueError(
-                f"`kernel` has {taps} taps on spatial axis {axis}, where {kind!r} padding of {signal} samples takes "
+                f"`kernel` has {taps} taps on spatial axis {axis}, where {kind!r} padding of {signal} positions takes "
                 f"1 to {limit}"
             )
     return paddings

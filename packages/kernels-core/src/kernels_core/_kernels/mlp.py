@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .. import _check
+from .. import _check, _compat
 from .._ops.tracing import is_plain, is_unhooked
 from .base import ImplicitKernelND
 from .embedding import PositionalEmbeddingND
@@ -80,9 +80,12 @@ class MLPKernelND(ImplicitKernelND):
             if f"{name}.".startswith("film_generator."):
                 continue  # its gammas and betas are tensors by now
             if is_plain(module):
-                known = module._parameters.keys() >= {"weight", "bias"}  # not lent to it as buffers or attributes
+                known = _compat.registered_parameters(module) >= {
+                    "weight",
+                    "bias",
+                }  # not lent to it as buffers or attributes
             elif module is self or module is embedding:
-                held = [*vars(module).values(), *module._buffers.values()]
+                held = [*vars(module).values(), *module.buffers(recurse=False)]
                 known = not any(isinstance(value, Tensor) and value.requires_grad for value in held)
             else:
                 known = type(module) in CONTAINERS | ELEMENTWISE and is_unhooked(module)

@@ -2,23 +2,23 @@
 
 import torch
 from torch import nn
-from torch.autograd import forward_ad
+
+from .. import _compat
 
 
 def is_plain_autograd() -> bool:
     """Whether only reverse-mode autograd is active: no compiler, exporter, tracer, functorch or forward mode."""
     return not (
         torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._get_tracing_state() is not None
-        or forward_ad._current_level >= 0
+        or _compat.functorch_active()
+        or _compat.tracing()
+        or _compat.forward_mode_active()
     )
 
 
 def is_unhooked(module: nn.Module) -> bool:
     """Whether calling `module` runs the `forward` of its class and nothing else: no hooks, no patched method."""
-    hooks = module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks
-    return "forward" not in vars(module) and not any(hooks)
+    return "forward" not in vars(module) and not _compat.has_hooks(module)
 
 
 def is_plain(linear: nn.Module) -> bool:
