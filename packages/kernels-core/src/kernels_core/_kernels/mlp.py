@@ -80,10 +80,8 @@ class MLPKernelND(ImplicitKernelND):
             if f"{name}.".startswith("film_generator."):
                 continue  # its gammas and betas are tensors by now
             if is_plain(module):
-                known = _compat.registered_parameters(module) >= {
-                    "weight",
-                    "bias",
-                }  # not lent to it as buffers or attributes
+                # Weights lent to it as buffers or attributes would be missed.
+                known = _compat.registered_parameters(module) >= {"weight", "bias"}
             elif module is self or module is embedding:
                 held = [*vars(module).values(), *module.buffers(recurse=False)]
                 known = not any(isinstance(value, Tensor) and value.requires_grad for value in held)
