@@ -25,7 +25,7 @@ def exponential_window(position: Tensor, rate: Tensor) -> Tensor:
     """`exp(-|p| * |rate|)`, the arguments broadcast.
 
     Example:
-        >>> import torch
+        >>> import math, torch
         >>> exponential_window(torch.tensor([0.0, 1.0]), torch.tensor(math.log(2.0)))
         tensor([1.0000, 0.5000])
     """
