@@ -53,7 +53,8 @@ class CKConvND(nn.Module):
     combinations of input size and `resolution`, until a parameter changes. Results are equal to the bit.
 
     Example:
-        >>> from kernels_core import GaussianModulationND, LazyConfig, SIRENKernelND
+        >>> import torch
+        >>> from kernels_core import CKConvND, GaussianModulationND, LazyConfig, SIRENKernelND
         >>> layer = CKConvND(data_dim=2, hidden_dim=8,
         ...     kernel_cfg=LazyConfig(SIRENKernelND)(out_dim=8, data_dim=2, mlp_hidden_dim=16, num_layers=3,
         ...         embedding_dim=16, omega_0=10.0, L_cache=32, use_bias=True),

@@ -29,6 +29,7 @@ class LazyConfig:
         ValueError: the import path cannot be imported.
 
     Example:
+        >>> from torch import nn
         >>> linear = LazyConfig(nn.Linear)(in_features=3, out_features=2)
         >>> instantiate(linear(bias=False))
         Linear(in_features=3, out_features=2, bias=False)
@@ -93,6 +94,7 @@ def instantiate(cfg: Any, **overrides: Any) -> Any:
             none of these kinds.
 
     Example:
+        >>> from torch import nn
         >>> net = LazyConfig(nn.ModuleList)(modules=[LazyConfig(nn.GELU), {"_target_": "torch.nn.Linear",
         ...     "in_features": 2, "out_features": 1}])
         >>> [type(module).__name__ for module in instantiate(net)]

@@ -51,6 +51,7 @@ def fftconv_nd(
     `torch.func.vmap` and `grad`, and autocast. (Compiling a `torch.func` transform of it requires torch 2.15.)
 
     Example:
+        >>> import torch
         >>> x, kernel = torch.eye(3)[None], torch.tensor([1.0, 2.0, 3.0]).expand(1, 3, 3)
         >>> fftconv_nd(x, kernel).round(decimals=4)[0]
         tensor([[2., 3., 0.],
