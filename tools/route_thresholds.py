@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from kernels_core import fftconv_nd, keep_freed_memory
 from kernels_core._fftconv import route, strided_copy
-from kernels_core._fftconv.axis import SLOW_PRIME, fast_length, plan_axes
+from kernels_core._fftconv.boundary import SLOW_PRIME, fast_length, plan_axes
 from kernels_core._fftconv.direct import Direct
 from kernels_core._fftconv.overlap_save import OverlapSave, segments_of
 from kernels_core._fftconv.route import Problem

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from . import _compat
+
 T = TypeVar("T")
 
 
@@ -19,7 +21,7 @@ def _fingerprint(tensors: Iterable[Tensor]) -> tuple[Any, ...]:
 
 
 def _version(t: Tensor) -> tuple[Any, ...]:
-    return t.data_ptr(), t.shape, t.stride(), t.dtype, None if t.is_inference() else t._version
+    return t.data_ptr(), t.shape, t.stride(), t.dtype, _compat.tensor_version(t)
 
 
 def _same(stored: tuple[Any, ...], tensors: list[Tensor]) -> bool:

@@ -294,6 +294,10 @@ class CKConvND(nn.Module):
         Padded sizes `F = N` on circular axes, `min(N + (K + 1) // 2, 2 N)` on zero axes and `2 N` on causal ones: a
         cost comparable across implementations, whatever this one pads to. Three FFTs, or two at inference
         when the kernel is a constant.
+
+        Raises:
+            TypeError, ValueError: `spatial_dims` is not one positive integer per axis.
+            ValueError: the kernel has no `flop_count(grid_lens, inference=False)`, which kernels of your own may lack.
         """
         _check.sizes("spatial_dims", spatial_dims, self.data_dim)
         lengths = self._grid_lens(spatial_dims)

@@ -1,9 +1,10 @@
 """Uses of private APIs of torch, each with the upstream source or issue that explains it."""
 
+import re
 import sys
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 
@@ -63,3 +64,32 @@ def registered_parameters(module: nn.Module) -> set[str]:
     https://github.com/pytorch/pytorch/blob/main/torch/nn/modules/module.py keeps them in `_parameters`.
     """
     return set(module._parameters)
+
+
+def tensor_version(tensor: Tensor) -> int | None:
+    """Number of in-place changes of a tensor; None for an inference tensor, which does not count them.
+
+    autograd's check of saved tensors uses the same counter:
+    https://github.com/pytorch/pytorch/blob/main/c10/core/TensorImpl.h
+    """
+    return None if tensor.is_inference() else tensor._version
+
+
+# A parametrized `weight` is stored as `parametrizations.weight.original`, or `original0`, `original1` and so on:
+# https://github.com/pytorch/pytorch/blob/main/torch/nn/utils/parametrize.py
+_PARAMETRIZED = re.compile(r"(?:^|(?<=\.))parametrizations\.([^.]+)\.original\d*$")
+# Prefixes of `torch.compile`, activation checkpointing and FSDP around a module:
+# https://github.com/pytorch/pytorch/blob/main/torch/_dynamo/eval_frame.py
+# https://github.com/pytorch/pytorch/blob/main/torch/distributed/algorithms/_checkpoint/checkpoint_wrapper.py
+# https://github.com/pytorch/pytorch/blob/main/torch/distributed/fsdp/_common_utils.py
+_WRAPPED = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)\.")
+
+
+def plain_parameter_name(name: str) -> str:
+    """The name of a parameter without wrappers and parametrizations around it.
+
+    Example:
+        >>> plain_parameter_name("_orig_mod.linear.parametrizations.weight.original0")
+        'linear.weight'
+    """
+    return _PARAMETRIZED.sub(r"\1", _WRAPPED.sub("", name))

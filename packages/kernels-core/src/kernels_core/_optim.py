@@ -5,19 +5,13 @@ names of parameters, relative to the module, to their hints: `{"linear.weight": 
 attributes of a `Parameter`, it survives whatever replaces the `Parameter` objects. Any module may have one.
 """
 
-import re
 from typing import Any
 
 from torch import nn
 
-from . import _check
+from . import _check, _compat
 
 HINTS = ("_no_weight_decay", "_weight_decay", "_lr_scale")
-
-# A parametrized `weight` is stored as `parametrizations.weight.original`, or `original0`, `original1` and so on.
-_PARAMETRIZED = re.compile(r"(?:^|(?<=\.))parametrizations\.([^.]+)\.original\d*$")
-# Prefixes of `torch.compile`, activation checkpointing and FSDP around a module.
-_WRAPPED = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)\.")
 
 
 def hint(module: nn.Module, prefix: str = "", **hints: object) -> None:
@@ -41,7 +35,7 @@ def _recorded_hints(module: nn.Module) -> dict[int, dict[str, Any]]:
         if not recorded:
             continue
         for name, parameter in owner.named_parameters(remove_duplicate=False):
-            plain_name = _PARAMETRIZED.sub(r"\1", _WRAPPED.sub("", name))
+            plain_name = _compat.plain_parameter_name(name)
             for key, value in recorded.get(plain_name, {}).items():
                 found.setdefault(id(parameter), {}).setdefault(key, value)
     return found
@@ -86,7 +80,8 @@ def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict
     `_lr_scale = s` gets `lr * s`. Frozen parameters are left out; each other parameter appears exactly once.
 
     Hints are looked up in the modules, by name of the parameter, so they hold after copying, casting, loading, sharding
-    and parametrizing. Attributes of the same names on a `Parameter` are honoured too, and overrule the modules.
+    and parametrizing. Attributes of the same names on a `Parameter` are honoured too and overrule hints of that name;
+    `_no_weight_decay = True` prevails over `_weight_decay`.
 
     Args:
         module: the model, or any part of it.
@@ -114,8 +109,9 @@ def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict
     for parameter in module.parameters():
         if not parameter.requires_grad:
             continue
-        attributes = {key: getattr(parameter, key) for key in HINTS if hasattr(parameter, key)}
-        hints = recorded.get(id(parameter), {}) | attributes
+        hints = {key: getattr(parameter, key) for key in HINTS if hasattr(parameter, key)}
+        for key, value in recorded.get(id(parameter), {}).items():
+            hints.setdefault(key, value)
         decay = 0.0 if hints.get("_no_weight_decay", False) else hints.get("_weight_decay", weight_decay)
         groups.setdefault((lr * hints.get("_lr_scale", 1.0), decay), []).append(parameter)
     return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from . import _check
-from ._kernels.embedding import at_least_float32
 from ._ops.bounded import bounded
 from ._ops.grid_affine import weighted_sum
+from ._ops.precision import at_least_float32
 from ._ops.tracing import is_plain_autograd
 from ._optim import hint
 

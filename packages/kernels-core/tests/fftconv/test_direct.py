@@ -8,7 +8,7 @@ from fftconv_cases import Case
 from hypothesis import given
 from hypothesis import strategies as st
 from kernels_core import CKConvND, LazyConfig, SIRENKernelND, explain, fftconv_nd
-from kernels_core._fftconv.axis import PADDINGS
+from kernels_core._fftconv.boundary import PADDINGS
 from kernels_core._fftconv.direct import Direct, convolve_direct, gradient_direct
 from kernels_core._fftconv.plan import plan
 from kernels_core._fftconv.route import Problem

@@ -10,7 +10,7 @@ import torch
 from fftconv_cases import PADDINGS, Case, case_of, mixes, most_taps
 from kernels_core import fftconv_nd
 from kernels_core._fftconv import route, strided_copy
-from kernels_core._fftconv.axis import plan_axes
+from kernels_core._fftconv.boundary import plan_axes
 from kernels_core._fftconv.plan import plan
 from oracles import direct_convolution
 from torch import Tensor

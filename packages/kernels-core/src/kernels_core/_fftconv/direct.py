@@ -7,14 +7,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from .._ops.precision import without_autocast
-from .axis import Axis, kernel_origin
+from .boundary import Axis, kernel_origin
 from .layout import empty_result, origin
 from .route import Problem
 from .strided_copy import strided_copy
 
 
 class Direct:
-    """Convolution tap by tap. The methods are those of every route; see `Spectral`."""
+    """Convolution tap by tap. The methods of `Route` are documented there."""
 
     def __init__(self, axes: tuple[Axis, ...], problem: Problem) -> None:
         self.axes, self.paddings, self.dtype = axes, problem.paddings, problem.dtype
@@ -54,7 +54,6 @@ class Direct:
             strided_copy(gradient_direct(grad, x.contiguous(), taps.to(self.dtype), self.paddings), to_taps)
 
     def describe(self) -> Iterator[str]:
-        """The route in words, a line at a time."""
         yield "direct, by torch.nn.functional.conv"
 
 
@@ -95,8 +94,8 @@ def _merge_items(tensor: Tensor, kernel: Tensor) -> Tensor:
 def _pad(x: Tensor, taps: tuple[int, ...], paddings: tuple[str, ...], adjoint: bool) -> Tensor:
     """`x` extended by the values that its first and last positions need, by boundary."""
     for axis, (size, padding) in enumerate(zip(taps, paddings, strict=True)):
-        centre = kernel_origin(size, padding)
-        before, after = (centre, size - 1 - centre) if adjoint else (size - 1 - centre, centre)
+        first = kernel_origin(size, padding)
+        before, after = (first, size - 1 - first) if adjoint else (size - 1 - first, first)
         length = x.shape[2 + axis]
         if padding == "circular":
             # A kernel is at most as long as the signal.

@@ -35,7 +35,8 @@ def explain(
         A description of several lines, for people: its wording may change.
 
     Raises:
-        TypeError, ValueError: for whatever `fftconv_nd` would refuse.
+        TypeError: a shape is not a sequence of integers, or `dtype` is not one that `fftconv_nd` takes.
+        ValueError: the shapes do not fit each other or `padding`, as in `fftconv_nd`.
 
     Example:
         >>> print(explain((2, 8, 50, 37), (1, 8, 99, 37), padding=("causal", "circular")))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .. import _check
-from .axis import PADDINGS
+from .boundary import PADDINGS, most_taps
 from .operators import differentiable_fftconv
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -114,7 +114,7 @@ def check_operands(
     first = 1 if channels_last else 2
     for axis, kind in enumerate(paddings):
         signal, taps = x.shape[first + axis], kernel.shape[first + axis]
-        limit = signal if kind == "circular" else 2 * signal
+        limit = most_taps(signal, kind)
         if taps < 1 or taps > limit:
             raise ValueError(
                 f"`kernel` has {taps} taps on spatial axis {axis}, where {kind!r} padding of {signal} positions takes "

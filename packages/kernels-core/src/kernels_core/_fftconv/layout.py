@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .axis import Axis
+from .boundary import Axis
 
 
 def spatial_sizes(tensor: Tensor, channels_last: bool) -> tuple[int, ...]:

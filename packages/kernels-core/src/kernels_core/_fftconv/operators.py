@@ -195,7 +195,7 @@ def _vmap(
 ) -> tuple[Tensor, int]:
     size = info.batch_size
     if in_dims[1] is None and in_dims[2] is None and kernel.shape[0] == 1:
-        # A shared kernel is transformed once, not once per vmapped sample.
+        # A shared kernel is transformed once, not once per element of the vmapped axis.
         x = x.movedim(in_dims[0], 0)
         return fftconv(x.flatten(0, 1), kernel, shortcut, padding, channels_last).unflatten(0, x.shape[:2]), 0
     x, kernel = (_fold(*pair, size, channels_last) for pair in ((x, in_dims[0]), (kernel, in_dims[1])))

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .axis import Axis
+from .axis_transforms import AxisTransforms
+from .block_route import BlockRoute, Transforms
+from .boundary import Axis
 from .route import Problem, segment_length
-from .spectral import AxisTransforms, Spectral, Transforms
 from .strided_copy import strided_copy
 
 
@@ -48,8 +49,8 @@ def segments_of(axes: tuple[Axis, ...], problem: Problem) -> Segments | None:
     )
 
 
-class OverlapSave(Spectral):
-    """`Spectral` with the transforms of segments."""
+class OverlapSave(BlockRoute):
+    """Convolution by transforms of segments."""
 
     def __init__(self, axes: tuple[Axis, ...], problem: Problem, segments: Segments) -> None:
         super().__init__(axes, problem)

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .axis import Axis, plan_axes
+from .boundary import Axis, plan_axes
 from .direct import Direct
 from .layout import spatial_sizes
 from .overlap_save import OverlapSave, segments_of
-from .route import Problem, suits_direct, suits_direct_gradient
+from .route import Problem, Route, suits_direct, suits_direct_gradient
 from .spectral import Spectral
-
-Route = Spectral | Direct
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def plan(problem: Problem) -> Plan:
 def plan_operands(
     x: Tensor, kernel: Tensor, paddings: tuple[str, ...], channels_last: bool, on_cpu: bool | None = None
 ) -> Plan:
-    """The plan for these operands, on their device unless `on_cpu` says otherwise."""
+    """The plan for these operands, on their device unless `on_cpu` is given."""
     return plan(
         Problem(
             x.shape[0],

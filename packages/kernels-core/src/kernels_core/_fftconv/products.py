@@ -63,7 +63,7 @@ def empty_gradients(
     x: Tensor, kernel: Tensor, shortcut: Tensor | None, need_x: bool, need_kernel: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Uninitialised results of `gradients`; empty tensors for those that are not needed."""
-    # Like the operands in memory too, where what made them reads its gradients fastest.
+    # With the strides of the operands, which the backward pass of whatever made them reads without a copy.
     return (
         torch.empty_like(x) if need_x else x.new_empty(0),
         torch.empty_like(kernel) if need_kernel else kernel.new_empty(0),

@@ -1,16 +1,19 @@
 """Choice of route for each product of a convolution, and every measured threshold behind it.
 
 Routes differ in speed only. The direct route and overlap-save have been measured on CPUs; a GPU transforms whole axes.
-`python tools/route_thresholds.py` prints the times of the routes on either side of each threshold.
+`python tools/route_thresholds.py` prints the times on either side of each threshold on a CPU; the blocks of a GPU have
+not been measured.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 import torch
+from torch import Tensor
 
-from .axis import Axis
 from .blocks import BlockSize, block_size
+from .boundary import Axis
 
 # Most taps of a kernel, per rank, for which torch's own convolution is faster than transforms, and most per axis for
 # which it is faster for the gradient in the kernel, too.
@@ -50,6 +53,42 @@ class Problem(NamedTuple):
     paddings: tuple[str, ...]
     dtype: torch.dtype
     on_cpu: bool
+
+
+class Route(Protocol):
+    """A way to compute a convolution, its adjoints and what of it depends on the kernel alone.
+
+    Operands and targets are channels-first views; `taps [1|B, C, *K]` are the taps that count, without the shortcut
+    `[C]`.
+    """
+
+    def convolve(self, x: Tensor, taps: Tensor, shortcut: Tensor | None, channels_last: bool) -> Tensor:
+        """`(taps + shortcut) * x`, contiguous in the layout of the caller, in the dtype of x."""
+        ...
+
+    def prepare(self, taps: Tensor, shortcut: Tensor | None) -> Tensor:
+        """All of `convolve` that depends on the kernel alone."""
+        ...
+
+    def convolve_prepared(self, x: Tensor, prepared: Tensor, channels_last: bool) -> Tensor:
+        """`convolve` with the result of `prepare`, equal to the bit."""
+        ...
+
+    def gradients(
+        self,
+        grad: Tensor,
+        x: Tensor,
+        taps: Tensor,
+        shortcut: Tensor | None,
+        to_x: Tensor | None,
+        to_taps: Tensor | None,
+    ) -> None:
+        """Write the adjoints of `convolve` applied to `grad` to the targets that are given."""
+        ...
+
+    def describe(self) -> Iterator[str]:
+        """The route in words, a line at a time."""
+        ...
 
 
 def suits_direct(axes: tuple[Axis, ...], problem: Problem) -> bool:

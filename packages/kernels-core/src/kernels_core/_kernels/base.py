@@ -79,7 +79,7 @@ class ImplicitKernelND(nn.Module):
         return self.evaluate(axes, conditioning), coordinate_grid(axes)
 
     def _device(self) -> torch.device | None:
-        """Where the parameters are; None, PyTorch's default device, without any."""
+        """Device of the parameters and buffers; None (PyTorch's default device) if there are none."""
         for tensor in (*self.parameters(), *self.buffers()):
             return tensor.device
         return None

@@ -39,7 +39,9 @@ def axis_coordinates(
         float32 tensor `[2 * length - 1]`, or `[length]` if causal. Always float32, because bfloat16 merges neighbours.
 
     Raises:
-        ValueError: `L_cache` is below 2, which leaves the spacing undefined.
+        TypeError: `length` or `L_cache` is not an integer, or `resolution` is not a number.
+        ValueError: `length` is below 1, `L_cache` is below 2, which leaves the spacing undefined, or `resolution` is
+            not positive and finite.
 
     Example:
         >>> axis_coordinates(3, 3).tolist()
@@ -47,8 +49,8 @@ def axis_coordinates(
         >>> axis_coordinates(2, 3).tolist()
         [-0.5, 0.0, 0.5]
     """
-    if L_cache < 2:
-        raise ValueError(f"`L_cache` must be >= 2, got {L_cache}")
+    _check.sizes("length", (length,), 1)  # does not specialise a symbolic length
+    L_cache, resolution = _check.integer("L_cache", L_cache, 2), _check.positive("resolution", resolution)
     first = 0 if causal else 1 - length
     return torch.arange(first, length, device=device, dtype=torch.float32) / ((L_cache - 1) * resolution)
 

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from .. import _check
 from .._ops.grid_affine import grid_affine
+from .._ops.precision import at_least_float32
 from .._ops.tracing import is_plain
 from .._optim import hint
 from .coordinates import centred_axes, coordinate_grid, normalize_L_cache
@@ -26,11 +26,6 @@ def siren_bound(fan_in: int, omega_0: float = 1.0, *, is_first: bool = False) ->
         (1.0, 3.1416)
     """
     return 2 * math.pi * omega_0 / fan_in if is_first else math.sqrt(6 / fan_in)
-
-
-def at_least_float32(tensor: Tensor) -> Tensor:
-    """`tensor` in float32, or in float64 if it has that: coordinates and masks are never computed in less."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _projection(axes: Sequence[Tensor], linear: nn.Linear, weights: Weights | None) -> Tensor:

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from .. import _check
 from .._ops.bounded import bounded
+from .._ops.precision import at_least_float32
 from .._optim import hint
-from .embedding import PositionalEmbeddingND, at_least_float32
+from .embedding import PositionalEmbeddingND
 from .multi_omega import BlockFrequencies, Frequencies, frequencies
 from .recompute import Weights
 from .siren import SIRENNetworkND

@@ -109,7 +109,7 @@ class SIRENNetworkND(MLPKernelND):
 
 
 class SIRENKernelND(SIRENNetworkND):
-    """A convolution kernel as a SIREN of position, optionally modulated per sample by FiLM.
+    """A convolution kernel as a SIREN of position, optionally with one kernel per batch item where FiLM modulates it.
 
     `h_0 = sin(W_0 p + b_0)`, `h_i = sin(W_i h_{i-1} + b_i)` for `i = 1 .. num_layers - 1`, `k(p) = W_out h + b_out`.
     Weights carry the frequency (`siren_bound`); the readout is scaled by `sqrt(1 / prod(L_cache))` so that the

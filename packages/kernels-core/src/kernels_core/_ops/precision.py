@@ -1,9 +1,10 @@
-"""Autocast switched off, saved and restored, on any device."""
+"""Precision of arithmetic: at least float32, and autocast switched off, saved and restored on any device."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 def without_autocast(device_type: str) -> AbstractContextManager[Any]:
@@ -24,3 +25,8 @@ def autocast_state(device_type: str) -> dict[str, Any] | None:
 def restored_autocast(state: dict[str, Any] | None) -> AbstractContextManager[Any]:
     """A context in the state that `autocast_state` returned."""
     return nullcontext() if state is None else torch.autocast(**state)
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """`tensor` in float32, or in float64 if it has that: coordinates and masks are never computed in less."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -1,6 +1,7 @@
-"""Geometry of one axis of an FFT convolution: boundary, FFT length, and where the transform holds signal and kernel.
+"""Boundaries: the longest kernel, kernel origin, FFT length and placement of signal and kernel on one axis.
 
-Pure functions of sizes and boundaries. To change how a boundary is handled, start here.
+Pure functions of sizes and boundaries, on which all routes build. Only the direct route extends a signal itself, and
+overlap-save the ends of a circular one.
 """
 
 import functools
@@ -64,6 +65,11 @@ def _kernel_pieces(axis: Axis) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
+def most_taps(signal: int, padding: str) -> int:
+    """The longest kernel that an axis takes."""
+    return signal if padding == "circular" else 2 * signal
+
+
 def kernel_origin(taps: int, padding: str) -> int:
     """Index of the tap of lag 0 in a kernel of `taps` taps."""
     return 0 if padding == "causal" else taps // 2
@@ -73,7 +79,7 @@ def kernel_origin(taps: int, padding: str) -> int:
 def fast_length(minimum: int) -> int:
     """The smallest of `2^a`, `3 2^a`, `5 2^a` and `9 2^a`, a >= 1, that is at least `minimum`.
 
-    Lengths with other odd factors can be closer to the minimum but measured slower than the next of these.
+    Lengths with other odd factors can be closer to the minimum, but each takes longer than the next of these.
 
     Example:
         >>> [fast_length(n) for n in (1, 7, 97, 1021)]

@@ -7,8 +7,8 @@ import torch
 from fftconv_cases import PADDINGS, most_taps
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernels_core._fftconv.axis import Axis, fast_length, kernel_origin, plan_axes, plan_axis, spectrum_shape
 from kernels_core._fftconv.blocks import blocks
+from kernels_core._fftconv.boundary import Axis, fast_length, kernel_origin, plan_axes, plan_axis, spectrum_shape
 from kernels_core._fftconv.route import Problem, spectral_block
 
 
