@@ -1,20 +1,24 @@
 """Linear layers on the CPU by oneDNN instead of the BLAS that PyTorch was built with.
 
-oneDNN computes them as convolutions of one tap, which can be faster than the matrix product of MKL on processors that
-are not Intel's. This snippet prints the speed-up by the number of multiplications, to see where a threshold belongs:
+oneDNN computes them as convolutions of one tap, which makes training steps of large kernels faster on processors that
+are not Intel's, although a single product can be slower. This snippet prints the speed-up of a step by grid size:
 
-    import torch
-    from torch.utils.benchmark import Timer
-    from kernels_core._ops.onednn_linear import one_tap_convolution
+    from statistics import median
+    from time import perf_counter
+    from kernels_core import SIRENKernelND, axis_coordinates
+    from kernels_core._ops import onednn_linear
 
-    weight, bias = torch.randn(64, 64), torch.randn(64)
-    for exponent in range(18, 28):
-        h = torch.randn((1 << exponent) // weight.numel(), 64)
-        functions = {"plain": torch.nn.functional.linear, "one_tap": one_tap_convolution}
-        names = {"h": h, "weight": weight, "bias": bias, **functions}
-        timers = [Timer(f"{name}(h, weight, bias)", globals=names) for name in functions]
-        plain, one_tap = (timer.blocked_autorange().median for timer in timers)
-        print(f"2^{exponent}: {plain / one_tap:.2f}")
+    suits = onednn_linear.suits_onednn
+    kernel = SIRENKernelND(32, 2, 32, 3, 32, 10.0, 64, use_bias=True)
+    for length in (32, 64, 128, 256):
+        times = {False: [], True: []}
+        for _ in range(15):
+            for onednn, found in times.items():
+                onednn_linear.suits_onednn = suits if onednn else lambda h, weight: False
+                start = perf_counter()
+                kernel.evaluate([axis_coordinates(length, 64)] * 2).square().sum().backward()
+                found.append(perf_counter() - start)
+        print(f"{length}: {median(times[False]) / median(times[True]):.2f}")
 """
 
 import torch
