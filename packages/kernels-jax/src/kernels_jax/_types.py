@@ -1,7 +1,7 @@
 """Array types of signatures, for jaxtyping.
 
 Fields and conditioners: `rows` is nothing or N, `contexts` nothing (one context for all rows) or N. Convolutions:
-`samples` is 1 (shared) or the batch, `sizes` one size per axis.
+`items` is 1 (shared) or the batch, `sizes` one size per axis.
 """
 
 from jaxtyping import Array, Float, Float32, Shaped
@@ -24,8 +24,8 @@ Positions = Float32[Array, "_"]
 Grid = Float[Array, "..."]
 Embedding = Float[Array, "features *sizes"]
 Points = Float[Array, "... _ points"]
-Kernel = Float[Array, "samples channels *sizes"]
-KernelLast = Float[Array, "samples *sizes channels"]
+Kernel = Float[Array, "items channels *sizes"]
+KernelLast = Float[Array, "items *sizes channels"]
 Signal = Float[Array, "batch channels *signal"]
 PerChannel = Float[Array, "channels"]
 Table = Float[Array, "*points channels"]

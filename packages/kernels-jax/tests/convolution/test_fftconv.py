@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 from kernels_jax import fftconv_nd
-from kernels_jax._convolution.axis_plan import plan_axis
+from kernels_jax._convolution.boundary import plan_axis
 
 PADDINGS = ("zero", "circular", "causal")
 MIXES = [mix for rank in (1, 2) for mix in itertools.product(PADDINGS, repeat=rank)]
@@ -155,7 +155,7 @@ def test_lengths_are_good_for_transforms():
             if padding == "circular":
                 assert plan.length == signal
                 continue
-            before, after = plan.centre, plan.taps - 1 - plan.centre
+            before, after = plan.origin, plan.taps - 1 - plan.origin
             needed, rest = signal + max(before, after), plan.length
             assert needed <= plan.length <= 1.26 * needed + 1
             for prime in (2, 3, 5):
@@ -171,7 +171,7 @@ MISTAKES = {
     "complex kernel": ({"kernel": K.astype(complex)}, TypeError, "`kernel` must be float16, .* got complex64"),
     "integer shortcut": ({"shortcut": jnp.arange(3)}, TypeError, "`shortcut` must be float16, .* got int32"),
     "no axes": ({"x": X[0, :, 0]}, ValueError, r"`x` must be \(B, C, \*N\) .* got shape \(3, 4\)"),
-    "no samples": ({"x": X[:, :, :0]}, ValueError, "`kernel` has 3 taps on spatial axis 0, .* 0 samples"),
+    "no positions": ({"x": X[:, :, :0]}, ValueError, "`kernel` has 3 taps on spatial axis 0, .* 0 positions"),
     "rank": ({"kernel": K[0]}, ValueError, r"`kernel` must have the rank .* \(2, 3, 5, 4\), `kernel` \(3, 3, 3\)"),
     "channels": ({"kernel": K[:, :2]}, ValueError, r"`kernel` must have the rank and the channels .* \(1, 2, 3, 3\)"),
     "layout": ({"channels_last": True}, ValueError, r"\(B, \*N, C\), channels_last=True\).* `kernel` \(1, 3, 3, 3\)"),

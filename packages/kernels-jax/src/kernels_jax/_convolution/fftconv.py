@@ -9,7 +9,7 @@ from jaxtyping import Array, Complex
 
 from .. import _check
 from .._types import Kernel, Operand, PerChannel, Signal
-from .axis_plan import AxisPlan, plan_axis
+from .boundary import AxisPlan, plan_axis
 
 PADDINGS = ("zero", "circular", "causal")
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -44,7 +44,8 @@ def fftconv_nd(
 
     Raises:
         TypeError: an operand is not a float16, bfloat16, float32 or float64 array.
-        ValueError: rank, channels or batch of the operands do not match, K is out of range, or a padding is unknown.
+        ValueError: `kernel` differs from `x` in rank, channels or batch, or has too many taps or none for the padding
+            of an axis; `shortcut` is not `(C,)`; `padding` is unknown or not one per axis; `x` has no spatial axis.
 
     FFT rounding spreads over the whole signal of a channel: a spike of size s changes every output, earlier ones on a
     causal axis too, by about eps * s, and a NaN or infinity reaches every output of its batch item and channel.
@@ -78,7 +79,7 @@ def _convolve(x: Signal, kernel: Kernel, plan: Sequence[AxisPlan]) -> Signal:
     lengths = [axis.length for axis in plan]
     spectrum = _forward(x, lengths) * _forward(_place(kernel, plan), lengths)
     y = _inverse(spectrum, lengths)
-    starts = [0 if axis.wraps else axis.centre for axis in plan]
+    starts = [0 if axis.wraps else axis.origin for axis in plan]
     limits = [start + axis.signal for start, axis in zip(starts, plan, strict=True)]
     return jax.lax.slice(y, (0, 0, *starts), (*y.shape[:2], *limits))
 
@@ -87,7 +88,7 @@ def _place(kernel: Kernel, plan: Sequence[AxisPlan]) -> Operand:
     """The taps used; on circular axes padded to the signal and rolled to have the kernel origin first."""
     kernel = jax.lax.slice(kernel, [0] * kernel.ndim, (*kernel.shape[:2], *(axis.taps for axis in plan)))
     widths = [(0, axis.length - axis.taps if axis.wraps else 0) for axis in plan]
-    shifts = [-axis.centre if axis.wraps else 0 for axis in plan]
+    shifts = [-axis.origin if axis.wraps else 0 for axis in plan]
     return jnp.roll(jnp.pad(kernel, [(0, 0), (0, 0), *widths]), shifts, range(2, kernel.ndim))
 
 
@@ -111,7 +112,7 @@ def _inverse(spectrum: Spectrum, lengths: Sequence[int]) -> Operand:
 def _with_shortcut(kernel: Kernel, shortcut: PerChannel, plan: Sequence[AxisPlan]) -> Kernel:
     """`kernel` with the shortcut added at its origin: the same operator with one pass less over the signal."""
     sizes = kernel.shape[2:]
-    widths = [(axis.centre, size - 1 - axis.centre) for axis, size in zip(plan, sizes, strict=True)]
+    widths = [(axis.origin, size - 1 - axis.origin) for axis, size in zip(plan, sizes, strict=True)]
     return kernel + jnp.pad(shortcut.reshape(1, -1, *[1] * len(plan)), [(0, 0), (0, 0), *widths])
 
 
@@ -145,7 +146,7 @@ def _check_operands(
         limit = signal if kind == "circular" else 2 * signal
         if not 1 <= taps <= limit:
             raise ValueError(
-                f"`kernel` has {taps} taps on spatial axis {axis}, where {kind!r} padding of {signal} samples allows "
+                f"`kernel` has {taps} taps on spatial axis {axis}, where {kind!r} padding of {signal} positions takes "
                 f"1 to {limit}"
             )
     return paddings

@@ -18,7 +18,7 @@ from .embedding import SIRENPositionalEmbeddingND, siren_bound
 
 
 class SIRENKernelND(PyroxModule):
-    """A convolution kernel as a SIREN of position, optionally modulated per sample by FiLM.
+    """A convolution kernel as a SIREN of position, with optional FiLM modulation, one kernel per batch item.
 
     `h_0 = sin(W_0 p + b_0)`, `h_i = sin(W_i h_{i-1} + b_i)` for `i = 1 .. num_layers - 1`, `k(p) = W_out h + b_out`.
     Weights contain the frequency (`siren_bound`); the readout is scaled by `sqrt(1 / prod(L_cache))` so that the

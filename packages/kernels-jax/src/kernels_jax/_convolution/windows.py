@@ -200,7 +200,8 @@ class GaussianModulationND(ModulationND):
             parametrization: `"direct"` (default), `"log"` or `"softplus"`.
 
         Raises:
-            TypeError: a size is not an integer, or another argument has the wrong type.
+            TypeError: `data_dim`, `num_channels` or `grid_size` is not an integer, or an attenuation or `init_extent`
+                is not a number.
             ValueError: a size or `init_extent` is not positive, `grid_size` is below 2, an attenuation is not in
                 (0, 1), `parametrization` is unknown, or the attenuations give `min_std` above `max_std`.
         """

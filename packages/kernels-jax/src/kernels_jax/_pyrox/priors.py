@@ -80,7 +80,7 @@ def draw_normal(module: PyroxModule, site: str, shape: tuple[int, ...], std: flo
 
 @functools.cache
 def without_weights(construct: Callable[..., L], *sizes: int, **options: Any) -> L:
-    """What `construct(*sizes, key=..., **options)` returns, with shapes in place of weights.
+    """The layer that `construct(*sizes, key=..., **options)` builds, with shapes in place of weights.
 
     Cached, because tracing a constructor takes longer than all else in a draw.
     """

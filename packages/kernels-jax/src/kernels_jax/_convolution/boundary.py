@@ -1,4 +1,4 @@
-"""Plan of one axis of an FFT convolution: taps used, FFT length, samples kept."""
+"""Plan of one axis of an FFT convolution: taps used, FFT length, positions kept."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ class AxisPlan:
     Attributes:
         signal: signal length N.
         taps: kernel taps used; causal axes never reach lags beyond N - 1.
-        centre: kernel origin, the index of the tap of lag 0.
-        length: FFT length F, long enough that nothing wraps into the N samples kept.
+        origin: kernel origin, the index of the tap of lag 0.
+        length: FFT length F, long enough that nothing wraps into the N positions kept.
         wraps: whether the axis is circular. If so, the kernel is rolled to have its origin at index 0; otherwise it is
-            not moved, and the N samples kept begin at `centre`.
+            not moved, and the N positions kept begin at `origin`.
     """
 
     signal: int
     taps: int
-    centre: int
+    origin: int
     length: int
     wraps: bool
 
@@ -28,19 +28,19 @@ class AxisPlan:
 def plan_axis(signal: int, taps: int, padding: str) -> AxisPlan:
     """Plan one axis.
 
-    Lags run from `-centre` to `taps - 1 - centre`; a circular transform of length F keeps the N samples free of
-    wrap-around if `F >= N + max(centre, taps - 1 - centre)`. A circular axis needs exactly the wrap-around of F = N.
+    Lags run from `-origin` to `taps - 1 - origin`; a circular transform of length F keeps the N positions free of
+    wrap-around if `F >= N + max(origin, taps - 1 - origin)`. A circular axis needs exactly the wrap-around of F = N.
 
     Example:
         >>> plan_axis(50, 99, "zero")
-        AxisPlan(signal=50, taps=99, centre=49, length=100, wraps=False)
+        AxisPlan(signal=50, taps=99, origin=49, length=100, wraps=False)
     """
     if padding == "causal":
         taps = min(taps, signal)
-    centre = 0 if padding == "causal" else taps // 2
+    origin = 0 if padding == "causal" else taps // 2
     wraps = padding == "circular"
-    length = signal if wraps else _fast_length(signal + max(centre, taps - 1 - centre))
-    return AxisPlan(signal, taps, centre, length, wraps)
+    length = signal if wraps else _fast_length(signal + max(origin, taps - 1 - origin))
+    return AxisPlan(signal, taps, origin, length, wraps)
 
 
 def _fast_length(minimum: int) -> int:
