@@ -2,7 +2,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles_kernels as oracles
+import oracles_jax as oracles
 import pytest
 from kernels_jax import (
     BlockAlignedGaussianModulationND,
