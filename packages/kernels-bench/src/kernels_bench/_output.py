@@ -9,7 +9,7 @@ def prepare_folder(path: Path, *files: str) -> Path:
     """Create `path` if need be and make sure that these and other files can be written there.
 
     Raises:
-        OSError: it is a file, or not writable, or has a folder in the place of one of the files.
+        OSError: `path` is a file or a folder that is not writable, or one of `files` is a folder in it.
     """
     path.mkdir(parents=True, exist_ok=True)
     for file in files:

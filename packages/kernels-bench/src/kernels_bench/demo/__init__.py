@@ -93,7 +93,7 @@ def run_demo(folder: Path, settings: Settings, console: Console) -> Path:
     """Run every step whose extra is installed, show its table, and write the report into `folder`.
 
     Raises:
-        NothingToRunError: no step can run.
+        NothingToRunError: every step needs a package that is not installed.
     """
     start = time.perf_counter()
     outcomes, skipped = [], []

@@ -42,7 +42,7 @@ def kernels_per_image(images: Array, kernels: Array) -> Picture:
 
 
 def continuous_kernels(coarse: Array, fine: Array) -> Picture:
-    """The same kernels `[C, K, K]` on the trained grid and between its points."""
+    """Kernels `[C, K, K]` on the trained grid and between its points."""
     channels = np.argsort(-coarse.var((1, 2)))[:8]
 
     def paint(figure: Figure, theme: Theme) -> None:

@@ -1,4 +1,4 @@
-"""`kernels-bench spectrum`, and what can go wrong around it, said in a line each."""
+"""The `spectrum` command and its one-line error messages."""
 
 import importlib.util
 from pathlib import Path

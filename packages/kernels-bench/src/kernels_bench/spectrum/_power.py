@@ -35,7 +35,7 @@ def radial_energy(kernels: NDArray[Any], oversampling: int = 1) -> RadialEnergy:
     enough to hold all of it.
 
     Raises:
-        ValueError: a kernel without energy or that is not finite.
+        ValueError: the energy of one of `kernels` is zero or not finite.
     """
     kernels = np.asarray(kernels, dtype=np.float64)
     data_dim, size = kernels.ndim - 1, kernels.shape[1]

@@ -55,7 +55,11 @@ class Setting:
         layers: sine layers.
 
     Raises:
-        ValueError: an argument out of range, or one that the kernel does not have.
+        ValueError: `kernel` or `schedule` is not one of the choices; an argument is given that `kernel` does not have;
+            `data_dim` or `width` is below 1, `layers` below 2, or `grid_size` even or below 5; `omega_0_max` or
+            `omega_0_min` is not positive and finite, or `omega_0_min` exceeds `omega_0_max`; `off_block_scale` is
+            negative or not finite; `blocks` is below 1 or does not divide `width`; `width` is odd for random-fourier;
+            or one draw would have more than `MAX_VALUES` values.
     """
 
     kernel: str = "block-diagonal"

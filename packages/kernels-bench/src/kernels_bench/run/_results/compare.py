@@ -95,7 +95,7 @@ def time_noise(before: Spread, after: Spread) -> float:
 
 
 def verdict(ratio: float, noise: float) -> str:
-    """The same factor counts in either direction."""
+    """Equal factors count equally in either direction."""
     if ratio > 1 + noise:
         return "slower"
     return "faster" if ratio < 1 / (1 + noise) else "same"
