@@ -23,8 +23,10 @@ napoleon_custom_sections = [("Shapes", "notes_style")]
 suppress_warnings = ["myst.header"]
 
 
-def defining_module(app: Sphinx, package: str, name: str) -> str | None:
+def defining_module(app: Sphinx, package: str | None, name: str) -> str | None:
     """The private module with the source of a public class or function, whose `__module__` is the package."""
+    if package not in ("kernels_core", "kernels_film", "kernels_jax"):
+        return None
     folder = importlib.import_module(package).__path__
     for module in pkgutil.walk_packages(folder, f"{package}."):
         if name in ModuleAnalyzer.for_module(module.name).find_tags():
