@@ -188,11 +188,11 @@ def test_windows(name: str, data_dim: int) -> None:
     @jax.jit
     def run(window: Any, x: jax.Array, target: jax.Array) -> Any:
         y, pullback = jax.vjp(lambda window, x: window(to_jax(grid), x), window, x)
-        return y, window.window(axes, jnp.moveaxis(x, -1, 1)), *pullback(target)
+        return y, window.window(axes, x), *pullback(target)
 
     found, by_axes, gradient, gradient_x = run(here, to_jax(x), to_jax(target))
     assert_close(found, y)
-    assert_close(by_axes, there.window(torch_axes, x).movedim(-1, 1))
+    assert_close(by_axes, there.window(torch_axes, x))
     assert x.grad is not None
     assert_close(gradient_x, x.grad)
     for attribute, value in interop.to_state_dict(gradient).items():
@@ -282,8 +282,7 @@ def test_layer(name: str, modulated: bool, tmp_path: Path) -> None:
         lengths = [(n + 1) // 2 if single else n for n in x.shape[1:-1]]
         axes = [kj.axis_coordinates(n, L_cache, causal=p == "causal") for n, p in zip(lengths, paddings, strict=True)]
         kernel = layer["mask"].window(axes, layer["kernel"].evaluate(axes, conditioning))
-        y = kj.fftconv_nd(jnp.moveaxis(x, -1, 1), kernel, layer["shortcut"], padding=paddings)
-        return jnp.moveaxis(y, 1, -1)
+        return kj.fftconv_nd(x, kernel, layer["shortcut"], padding=paddings, channels_last=True)
 
     given = None if conditioning is None else to_jax(conditioning)
     assert_close(convolve(layer, to_jax(x), given), there(x, conditioning=conditioning), tolerance=1e-5)
@@ -350,8 +349,8 @@ def test_float64() -> None:
     window = core.GaussianModulationND(2, 4, grid_size=13).double()
     x, conditioning = torch.randn(3, 4, 4, 7, dtype=torch.float64), torch.randn(3, 5, dtype=torch.float64)
     axes = there.positional_embedding.axes((4, 7))
-    kernel = window.window(axes, there.evaluate(axes, conditioning)).movedim(-1, 1)
-    expected = core.fftconv_nd(x, kernel, padding=("causal", "zero"))
+    kernel = window.window(axes, there.evaluate(axes, conditioning))
+    expected = core.fftconv_nd(x, kernel.movedim(-1, 1), padding=("causal", "zero"))
     before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", True)
     try:
@@ -361,7 +360,7 @@ def test_float64() -> None:
         assert all(p.dtype == jnp.float32 for p in positions)
         found = eqx.filter_jit(lambda c: mask.window(positions, here.evaluate(positions, c)))(to_jax(conditioning))
         assert_close(found, kernel, tolerance=1e-13)
-        y = jax.jit(lambda x, k: kj.fftconv_nd(x, k, padding=("causal", "zero")))(to_jax(x), found)
+        y = jax.jit(lambda x, k: kj.fftconv_nd(x, jnp.moveaxis(k, -1, 1), padding=("causal", "zero")))(to_jax(x), found)
         assert_close(y, expected, tolerance=1e-13)
     finally:
         jax.config.update("jax_enable_x64", before)

@@ -35,7 +35,7 @@ def expected_output(
     ratios = resolution or (1.0,) * len(paddings)
     per_axis = zip(paddings, [grid_type] * len(paddings), x.shape[2:], L_cache, ratios, strict=True)
     positions = oracles.grid([on_axis(*arguments) for arguments in per_axis])
-    kernel = oracles.siren(float64(layer.kernel), positions) / math.prod(ratios)
+    kernel = oracles.siren_kernel(float64(layer.kernel), positions) / math.prod(ratios)
     if isinstance(layer.mask, GaussianModulationND):
         kernel = kernel * oracles.gaussian_mask(positions, float64(layer.mask)["std_param"])
     signal = x.double().numpy()

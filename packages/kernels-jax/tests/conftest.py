@@ -7,8 +7,8 @@ from pathlib import Path
 import jax
 import pytest
 
-# What lies beside the tests is importable in a checkout and against an installed wheel alike.
-sys.path.insert(0, str(Path(__file__).parent))
+# Modules beside the tests or shared by packages are importable in a checkout and against an installed wheel alike.
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3] / "tests" / "shared")]
 
 if importlib.util.find_spec("beartype"):
     from jaxtyping import install_import_hook

@@ -28,7 +28,7 @@ def test_forward_matches_numpy(data_dim: int) -> None:
         kernel.positional_embedding.linear.bias.normal_()
     scale = kernel.positional_embedding.omega_0_scale.detach().double().numpy().clip(0.01, 2.0)
     positions = oracles.grid([oracles.axis(4, 6)] * data_dim)
-    expected = oracles.siren(float64(kernel), positions, frequency=2 * math.pi * 3.0 * scale)
+    expected = oracles.siren_kernel(float64(kernel), positions, frequency=2 * math.pi * 3.0 * scale)
     values, _ = kernel((4,) * data_dim)
     np.testing.assert_allclose(values.detach().numpy()[0], expected, atol=1e-4)
 

@@ -33,7 +33,7 @@ def test_forward_matches_numpy(data_dim: int, num_layers: int, use_bias: bool) -
     randomize_biases(kernel)
     lengths = (3, 4, 2, 3)[:data_dim]
     values, grid = kernel(lengths)
-    expected = oracles.siren(float64(kernel), positions(kernel, lengths))
+    expected = oracles.siren_kernel(float64(kernel), positions(kernel, lengths))
     assert values.shape == (1, *(2 * n - 1 for n in lengths), 4)
     assert grid.shape == (1, *(2 * n - 1 for n in lengths), data_dim)
     np.testing.assert_allclose(values.detach().numpy()[0], expected, atol=2e-5)
@@ -85,7 +85,7 @@ def test_film_matches_numpy(film_after_pos_embed: bool) -> None:
     for sample in range(5):
         own: list[Any] = [(gamma[sample], beta[sample]) for gamma, beta in pairs]
         modulations = own if film_after_pos_embed else [None, *own]
-        expected = oracles.siren(float64(kernel), positions(kernel, (4, 3)), modulations=modulations)
+        expected = oracles.siren_kernel(float64(kernel), positions(kernel, (4, 3)), modulations=modulations)
         np.testing.assert_allclose(values[sample].detach().numpy(), expected, atol=2e-5)
 
 

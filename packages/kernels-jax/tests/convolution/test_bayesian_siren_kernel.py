@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-import oracles_jax as oracles
+import oracles_jax
+import oracles_kernels as oracles
 import pytest
 from filled import filled
 from kernels_jax import (
@@ -34,7 +35,8 @@ NOISE, N = 0.5, 30
 def convolve(kernel, x):
     """A causal CKConv layer."""
     axes = [axis_coordinates(x.shape[-1], 8, causal=True)]
-    return fftconv_nd(x, WINDOW.window(axes, kernel.evaluate(axes)), padding="causal")
+    windowed = WINDOW.window(axes, kernel.evaluate(axes))
+    return fftconv_nd(x, jnp.moveaxis(windowed, -1, 1), padding="causal")
 
 
 def model(x, y=None):
@@ -57,7 +59,7 @@ def design(x):
 
 
 def flat(samples):
-    weight, bias = oracles.f64(samples["conv.out_linear.weight"], samples["conv.out_linear.bias"])
+    weight, bias = oracles_jax.f64(samples["conv.out_linear.weight"], samples["conv.out_linear.bias"])
     return np.concatenate([weight.reshape(*weight.shape[:-2], 8), bias], axis=-1)
 
 
@@ -74,7 +76,7 @@ def exact(data):
     x, y = data
     # Of a weight at first, U(-a, a) with a = sqrt(6 / 4) and the readout's sqrt(1 / 8), times prior_std.
     prior_std = 2 * np.sqrt(6 / 4) * np.sqrt(1 / 8) / np.sqrt(3)
-    return oracles.normal_posterior(design(x), y.ravel(), prior_std, NOISE)
+    return oracles_jax.normal_posterior(design(x), y.ravel(), prior_std, NOISE)
 
 
 def test_nuts(data, exact):

@@ -4,7 +4,7 @@ import re
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles_jax as oracles
+import oracles_kernels as oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -98,7 +98,8 @@ def _twin(conv: CKConvND) -> tuple[Any, Any, Any]:
 
     def sampled(weights: Any, z: jax.Array, finer: int) -> jax.Array:
         axes = [kj.axis_coordinates((L - 1) * finer + 1, L, resolution=finer) for L in lengths]
-        return weights["mask"].window(axes, weights["kernel"].evaluate(axes, z))
+        kernel = weights["mask"].window(axes, weights["kernel"].evaluate(axes, z))
+        return jnp.moveaxis(kernel, -1, 1)
 
     def convolve(weights: Any, x: jax.Array, z: jax.Array) -> jax.Array:
         return kj.fftconv_nd(x, sampled(weights, z, 1), weights["shortcut"])

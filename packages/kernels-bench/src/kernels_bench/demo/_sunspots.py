@@ -59,10 +59,11 @@ class Forecast:
     def __call__(self, value: Array, y: Array | None = None) -> None:
         """The NumPyro model of the years after the first `LAGS`, given each year's past."""
         axes = [axis_coordinates(LAGS, LAGS, causal=True)]
-        kernel = self.kernel.evaluate(axes) * exponential_window(axes[0], jnp.array(DECAY))
+        kernel = self.kernel.evaluate(axes) * exponential_window(axes[0], jnp.array(DECAY))[:, None]
         shortcut = numpyro.sample("shortcut", dist.Normal(0.0, 1.0).expand([1]).to_event(1))
-        numpyro.deterministic("weights", kernel[0, 0].at[0].add(shortcut[0]))
-        forecast = fftconv_nd(value[None, None], kernel, shortcut, padding="causal")[0, 0, LAGS - 1 :]
+        numpyro.deterministic("weights", kernel[0, :, 0].at[0].add(shortcut[0]))
+        convolved = fftconv_nd(value[None, :, None], kernel, shortcut, padding="causal", channels_last=True)
+        forecast = convolved[0, LAGS - 1 :, 0]
         noise = numpyro.sample("noise", dist.HalfNormal(1.0))
         with numpyro.plate("years", len(forecast)):
             numpyro.sample("y", dist.Normal(forecast, noise), obs=y)

@@ -9,7 +9,7 @@ import equinox as eqx
 from .. import _check
 from .._pyrox.module import PyroxModule, pyrox_method
 from .._pyrox.priors import NormalPrior, draw_leaves, named_leaves
-from .._types import Grid, Kernel, KernelLast, Operand, Positions
+from .._types import Grid, KernelLast, Operand, Positions
 from .embedding import siren_bound
 from .siren_kernel import SIRENKernelND
 
@@ -89,7 +89,7 @@ class BayesianSIRENKernelND(PyroxModule):
         return draw_leaves(self, kernel, priors)
 
     @pyrox_method
-    def evaluate(self, axes: Sequence[Positions], conditioning: Operand | None = None) -> Kernel:
+    def evaluate(self, axes: Sequence[Positions], conditioning: Operand | None = None) -> KernelLast:
         """As `SIRENKernelND.evaluate`, with weights drawn or substituted for the call."""
         return self.draw().evaluate(axes, conditioning)
 

@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from .. import _check, _linear
 from .._pyrox.module import PyroxModule
-from .._types import Grid, Kernel, KernelLast, Modulation, Operand, Points, Positions
+from .._types import Grid, KernelLast, Modulation, Operand, Points, Positions
 from .coordinates import coordinate_grid
 from .embedding import SIRENPositionalEmbeddingND, siren_bound
 
@@ -192,11 +192,11 @@ class SIRENKernelND(PyroxModule):
             h = _modulate(jnp.sin(_affine(linear, h)), modulation)
         return h
 
-    def evaluate(self, axes: Sequence[Positions], conditioning: Operand | None = None) -> Kernel:
-        """The kernel `(1|B, out_dim, *sizes)` on the product grid of float32 per-axis coordinates."""
+    def evaluate(self, axes: Sequence[Positions], conditioning: Operand | None = None) -> KernelLast:
+        """The kernel `(1|B, *sizes, out_dim)` on the product grid of float32 per-axis coordinates."""
         kernel = _affine(self.out_linear, self.features(axes, conditioning))
-        kernel = kernel.reshape(*kernel.shape[:-1], *(len(positions) for positions in axes))
-        return kernel if kernel.ndim == len(axes) + 2 else kernel[None]
+        items = len(kernel) if kernel.ndim == 3 else 1
+        return kernel.mT.reshape(items, *(len(positions) for positions in axes), self.out_dim)
 
     def __call__(self, seq_lens: Sequence[int], conditioning: Operand | None = None) -> tuple[KernelLast, Grid]:
         """`(kernel (1|B, *grid, out_dim), grid (1, *grid, D))` with `2 * L_d - 1` points on axis d.
@@ -211,7 +211,7 @@ class SIRENKernelND(PyroxModule):
                 the modulated layers.
         """
         axes = self.positional_embedding.axes(seq_lens)
-        return jnp.moveaxis(self.evaluate(axes, conditioning), 1, -1), coordinate_grid(axes)
+        return self.evaluate(axes, conditioning), coordinate_grid(axes)
 
 
 def _affine(linear: eqx.nn.Linear, h: Points) -> Points:

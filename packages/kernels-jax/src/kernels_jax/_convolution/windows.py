@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _check
-from .._types import AxisTable, Kernel, Operand, PerChannel, Positions, Table
+from .._types import AxisTable, KernelLast, Operand, PerChannel, Positions, Table
 from .bounded import bounded
 
 PARAMETRIZATIONS = ("direct", "log", "softplus")
@@ -70,12 +70,12 @@ class ModulationND(eqx.Module):
     def axis_window(self, axis: int, position: Operand) -> Table:
         """The mask along one axis, `(..., C)` for float32 positions `(..., 1)`."""
 
-    def window(self, axes: Sequence[Positions], kernel: Kernel) -> Kernel:
-        """`kernel (1|B, C, *sizes)` times the mask at per-axis coordinates; their product grid is not built."""
+    def window(self, axes: Sequence[Positions], kernel: KernelLast) -> KernelLast:
+        """`kernel (1|B, *sizes, C)` times the mask at per-axis coordinates; their product grid is not built."""
         windowed = kernel
         for axis, positions in enumerate(axes):
-            table = self.axis_window(axis, positions[:, None]).T
-            windowed = windowed * table.reshape(len(table), *[1] * axis, -1, *[1] * (len(axes) - 1 - axis))
+            table = self.axis_window(axis, positions[:, None])
+            windowed = windowed * jnp.expand_dims(table, range(1, len(axes) - axis))
         return windowed.astype(kernel.dtype)
 
     def __call__(self, grid: Operand, x: Operand) -> Operand:

@@ -1,4 +1,4 @@
-"""References in NumPy float64, written from the formulas and not from the code under test."""
+"""References for kernels and convolutions in NumPy float64, written from the formulas and not from the code."""
 
 import itertools
 import math
@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+
+
+def as_float64(array: ArrayLike) -> Array:
+    """An array of any library in NumPy float64."""
+    return np.asarray(array, dtype=np.float64)
 
 
 def axis(length: int, L_cache: int, *, resolution: float = 1.0, causal: bool = False) -> Array:
@@ -25,52 +30,62 @@ def grid(axes: Sequence[Array]) -> Array:
 
 
 def wang_factor(L_cache: Sequence[int]) -> float:
-    """What the readout is multiplied by at init."""
+    """The initial scale of the readout."""
     return 1 / math.sqrt(math.prod(L_cache))
-
-
-def film(features: Array, gamma: Array, beta: Array) -> Array:
-    """`gamma * h + beta` for features `[points, width]`."""
-    return features * gamma[None, :] + beta[None, :]
 
 
 def layers(weights: Mapping[str, Any], names: Sequence[str]) -> list[tuple[Array, Array]]:
     """`(W, b)` of each named linear layer of a state_dict; a missing bias is zero."""
     result = []
     for name in names:
-        weight = np.asarray(weights[f"{name}.weight"], dtype=np.float64)
-        bias = weights.get(f"{name}.bias")
-        result.append((weight, np.zeros(len(weight)) if bias is None else np.asarray(bias, dtype=np.float64)))
+        weight, bias = as_float64(weights[f"{name}.weight"]), weights.get(f"{name}.bias")
+        result.append((weight, np.zeros(len(weight)) if bias is None else as_float64(bias)))
     return result
 
 
-def siren(
+def siren_kernel_features(
     weights: Mapping[str, Any],
     positions: Array,
     *,
     frequency: Array | float = 1.0,
-    modulations: Sequence[tuple[Array, Array] | None] | None = None,
+    modulations: Sequence[tuple[ArrayLike, ArrayLike] | None] | None = None,
 ) -> Array:
-    """A SIREN's state_dict at positions `[*sizes, D]`: `[*sizes, out]`. One (gamma, beta) or None per sine layer."""
-    count = sum(name.startswith("hidden_linears") and name.endswith("weight") for name in weights)
-    names = ["positional_embedding.linear", *(f"hidden_linears.{i}" for i in range(count)), "out_linear"]
-    *sines, readout = layers(weights, names)
+    """Input `[points, width]` of the readout of a SIREN kernel, from its state_dict, at positions `[*sizes, D]`.
+
+    `frequency` multiplies the phases of the first sine layer. One `(gamma, beta)` or None per sine layer.
+    """
+    hidden = sum(name.startswith("hidden_linears") and name.endswith("weight") for name in weights)
+    sines = layers(weights, ["positional_embedding.linear", *(f"hidden_linears.{i}" for i in range(hidden))])
     h = positions.reshape(-1, positions.shape[-1])
     for depth, (weight, bias) in enumerate(sines):
         h = np.sin((h @ weight.T + bias) * (frequency if depth == 0 else 1.0))
         if modulations is not None and (pair := modulations[depth]) is not None:
-            h = film(h, *pair)
-    return (h @ readout[0].T + readout[1]).reshape(*positions.shape[:-1], -1)
+            gamma, beta = map(as_float64, pair)
+            h = gamma * h + beta
+    return h
 
 
-def exponential_mask(positions: Array, rate: Array) -> Array:
+def siren_kernel(
+    weights: Mapping[str, Any],
+    positions: Array,
+    *,
+    frequency: Array | float = 1.0,
+    modulations: Sequence[tuple[ArrayLike, ArrayLike] | None] | None = None,
+) -> Array:
+    """A SIREN kernel `[*sizes, out]`; arguments as in `siren_kernel_features`."""
+    h = siren_kernel_features(weights, positions, frequency=frequency, modulations=modulations)
+    [(weight, bias)] = layers(weights, ["out_linear"])
+    return (h @ weight.T + bias).reshape(*positions.shape[:-1], -1)
+
+
+def exponential_mask(positions: Array, rate: ArrayLike) -> Array:
     """`[*sizes, C]` for positions `[*sizes, D]` and rates `[D, C]`."""
-    return np.exp(-(np.abs(positions)[..., None] * np.abs(rate)).sum(-2))
+    return np.exp(-(np.abs(positions)[..., None] * np.abs(as_float64(rate))).sum(-2))
 
 
-def gaussian_mask(positions: Array, std: Array) -> Array:
+def gaussian_mask(positions: Array, std: ArrayLike) -> Array:
     """`[*sizes, C]` for positions `[*sizes, D]` and stds `[D, C]`."""
-    return np.exp(-0.5 * ((positions[..., None] / std) ** 2).sum(-2))
+    return np.exp(-0.5 * ((positions[..., None] / as_float64(std)) ** 2).sum(-2))
 
 
 def std_for(attenuation: float, position: float) -> float:
@@ -95,9 +110,10 @@ def shifted(signal: Array, dim: int, lag: int, padding: str) -> Array:
     return rolled
 
 
-def depthwise(x: Array, kernel: Array, paddings: Sequence[str]) -> Array:
-    """`[B, C, *N]` with a kernel `[1|B, C, *K]`, one tap at a time."""
-    total = np.zeros_like(x)
+def depthwise(x: ArrayLike, kernel: ArrayLike, paddings: Sequence[str], shortcut: ArrayLike | None = None) -> Array:
+    """`[B, C, *N]` with a kernel `[1|B, C, *K]`, one tap at a time; `shortcut * x` is added for a shortcut `[C]`."""
+    x, kernel = as_float64(x), as_float64(kernel)
+    total = np.zeros_like(x) if shortcut is None else as_float64(shortcut).reshape(-1, *[1] * len(paddings)) * x
     centres = [0 if p == "causal" else size // 2 for size, p in zip(kernel.shape[2:], paddings, strict=True)]
     for tap in itertools.product(*(range(size) for size in kernel.shape[2:])):
         term = x
