@@ -4,6 +4,7 @@ import copy
 import pickle
 from typing import Any
 
+import kernels_film
 import pytest
 import torch
 from kernels_film import RegisterCompressConcat, RegisterPooling
@@ -143,3 +144,7 @@ def test_bad_registers(module: nn.Module, expected: str) -> None:
 def test_compression_of_another_width() -> None:
     with pytest.raises(ValueError, match=r"`registers`.*\[B, 3, 4\].*\[2, 3, 5\]"):
         RegisterCompressConcat(3, 4, 2)(torch.randn(2, 3, 5))
+
+
+def test_public_classes_are_pickled_under_the_package() -> None:
+    assert {getattr(kernels_film, name).__module__ for name in kernels_film.__all__} == {"kernels_film"}

@@ -60,9 +60,6 @@ class RegisterCompressConcat(nn.Module):
         hidden_dim: width of a register.
         compressed_dim: width of a compressed register.
 
-    Attributes:
-        out_dim: size of the result, `R * compressed_dim`.
-
     Shapes:
         `registers [B, R, hidden_dim]` -> `[B, R * compressed_dim]`.
 
