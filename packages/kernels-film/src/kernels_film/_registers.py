@@ -22,6 +22,7 @@ class RegisterPooling(nn.Module):
         TypeError, ValueError: `num_registers` is not a positive integer.
 
     Example:
+        >>> import torch
         >>> RegisterPooling(2)(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]))
         tensor([[2., 3.]], grad_fn=<SumBackward1>)
     """
@@ -67,6 +68,7 @@ class RegisterCompressConcat(nn.Module):
         TypeError, ValueError: a size is not a positive integer.
 
     Example:
+        >>> import torch
         >>> compress = RegisterCompressConcat(num_registers=4, hidden_dim=32, compressed_dim=3)
         >>> compress(torch.randn(2, 4, 32)).shape, compress.out_dim
         (torch.Size([2, 12]), 12)
