@@ -17,7 +17,7 @@ def keep_freed_memory(enabled: bool = True) -> None:
     """Keep, or give back, memory that this process has freed.
 
     By default glibc returns the memory of every large temporary to the system, and each page of the next one must be
-    cleared again, which takes up to half of the time of a convolution on a CPU. With `enabled` the process keeps up to
+    cleared again, which slows convolutions on a CPU down. With `enabled` the process keeps up to
     64 MiB of freed memory, and blocks of up to 32 MiB come from it; with `enabled=False` glibc's initial policy applies
     again and what is kept now is given back. The setting holds for the whole process, other libraries included.
 
