@@ -9,7 +9,7 @@ from typing import Any
 from numpyro import primitives
 
 # The functions in which JAX records the operations of a function once, for `jax.jit`, `jax.checkpoint` and loops, under
-# the names they have had since JAX 0.4.36. `trace_to_jaxpr_nounits` is not among them: derivatives record anew at every
+# the names they have had since JAX 0.4.38. `trace_to_jaxpr_nounits` is not among them: derivatives record anew at every
 # call. https://github.com/jax-ml/jax/blob/jax-v0.10.2/jax/_src/interpreters/partial_eval.py#L2269
 _RECORDERS = {"trace_to_jaxpr", "trace_to_jaxpr_dynamic", "trace_to_jaxpr_nocache"}
 
