@@ -13,6 +13,11 @@ from kernels_core import CKConvND, ImplicitKernelND, ModulationND
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the first layer of a kernel"),
+    pytest.mark.filterwarnings("ignore:`conditioning` is ignored"),
+]
+
 X = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0))
 
 
@@ -103,7 +108,6 @@ def test_kernel_is_recomputed_with_gradients_and_with_conditioning(evaluations: 
     assert len(evaluations) == 7
 
 
-@pytest.mark.filterwarnings("ignore:`conditioning` is ignored")
 def test_conditioning_without_a_generator_is_still_a_constant(evaluations: list[str]) -> None:
     layer = eval_layer()
     results = [kept(layer, conditioning=torch.randn(2, 3)) for _ in range(3)]

@@ -12,12 +12,14 @@ from ._kernels.learnable_omega import (
     LearnableOmegaSIRENKernelND,
     LearnableOmegaSIRENPositionalEmbeddingND,
 )
+from ._kernels.linear import KernelLinear, PositionLinear
 from ._kernels.multi_omega import (
     BlockDiagonalMultiOmegaSIRENKernelND,
     MultiOmegaSIRENKernelND,
     MultiOmegaSIRENPositionalEmbeddingND,
     omega_0_schedule,
 )
+from ._kernels.random_fourier import InitMethod as _InitMethod
 from ._kernels.random_fourier import RandomFourierKernelND, RandomFourierPositionalEmbeddingND
 from ._kernels.siren import SIRENKernelND
 from ._lazy import LazyConfig, instantiate
@@ -59,6 +61,8 @@ __all__ = [
     "MultiOmegaSIRENPositionalEmbeddingND",
     "LearnableOmegaSIRENPositionalEmbeddingND",
     "RandomFourierPositionalEmbeddingND",
+    "KernelLinear",
+    "PositionLinear",
     "omega_0_schedule",
     "siren_bound",
     # building and training
@@ -74,3 +78,4 @@ __all__ = [
 # A class is pickled under the name of its module: the package's, which stays when files move.
 for _name in __all__:
     globals()[_name].__module__ = __name__
+_InitMethod.__module__, _InitMethod.__qualname__ = __name__, "_InitMethod"

@@ -1,6 +1,9 @@
 """Random Fourier features and the network on them."""
 
+import copy
+import io
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -130,3 +133,24 @@ def test_bad_arguments(changes: dict[str, Any], error: type[Exception], message:
     arguments = {**SIZES, "L_cache": 8, "omega_0": 1.0, "nonlinear_cfg": nn.GELU, **changes}
     with pytest.raises(error, match=message):
         RandomFourierKernelND(**arguments)
+
+
+def test_an_init_method_is_copied_and_a_function_without_a_name_is_not_pickled() -> None:
+    by_name, by_lambda = (
+        make_kernel("random_fourier", init_method=method) for method in (halves, lambda width: nn.init.ones_)
+    )
+    for kernel, value in ((by_name, 0.5), (by_lambda, 1.0)):
+        again = copy.deepcopy(kernel)
+        again.kernel_network[0].weight.data.zero_()
+        again.reset_parameters()
+        assert torch.equal(again.kernel_network[0].weight, torch.full((8, 8), value))
+    torch.save(by_lambda, file := io.BytesIO())
+    file.seek(0)
+    loaded = torch.load(file, weights_only=False)
+    assert torch.equal(loaded((5, 5))[0], by_lambda((5, 5))[0])
+    with pytest.raises(RuntimeError, match="`init_method` is a function that cannot be pickled"):
+        loaded.reset_parameters()
+
+
+def halves(width: int) -> Callable[[Tensor], Tensor]:
+    return lambda weight: nn.init.constant_(weight, 0.5)

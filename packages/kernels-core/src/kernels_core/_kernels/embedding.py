@@ -13,7 +13,7 @@ from .._ops.precision import at_least_float32, full_precision
 from .._ops.tracing import runs_only
 from .._optim import hint
 from .coordinates import are_coordinates, centred_axes, coordinate_grid, normalize_L_cache
-from .linear import PositionLinear, Step, uniform
+from .linear import PositionLinear
 from .recompute import Weights
 
 
@@ -64,9 +64,9 @@ class PositionalEmbeddingND(KernelsModule):
         self.use_bias = _check.flag("use_bias", use_bias)
         self._rows = rows
 
-    def _draw(self, *steps: Step) -> None:
-        """Make the projection, its weight drawn by these steps."""
-        self.linear = PositionLinear(self.data_dim, self._rows, bias=self.use_bias, steps=steps)
+    def _draw(self, distribution: str, size: float) -> None:
+        """Make the projection, with weights of this distribution."""
+        self.linear = PositionLinear(self.data_dim, self._rows, bias=self.use_bias, steps=((distribution, size),))
 
     def axes(self, seq_lens: Sequence[int]) -> list[Tensor]:
         """The per-axis coordinates of the grid for `seq_lens`, on this module's device."""
@@ -140,7 +140,7 @@ class SIRENPositionalEmbeddingND(PositionalEmbeddingND):
     ) -> None:
         super().__init__(data_dim, embedding_dim, L_cache, use_bias, rows=embedding_dim)
         self.omega_0 = _check.positive("omega_0", omega_0)
-        self._draw(uniform(siren_bound(self.data_dim, self.omega_0, is_first=True)))
+        self._draw("uniform", siren_bound(self.data_dim, self.omega_0, is_first=True))
         hint(self, _no_weight_decay=True)
 
     def _activate(self, projection: Tensor, weights: Weights | None) -> Tensor:

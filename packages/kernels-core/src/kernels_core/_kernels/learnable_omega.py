@@ -13,7 +13,6 @@ from .._ops.precision import at_least_float32
 from .._ops.sharding import assign
 from .._optim import hint
 from .embedding import PositionalEmbeddingND
-from .linear import uniform
 from .multi_omega import BlockFrequencies, Frequencies, frequencies
 from .recompute import Weights
 from .siren import SIRENNetworkND
@@ -76,7 +75,7 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
                 f"got values from {min(scales)} to {max(scales)}"
             )
         self.apply_lr_scale = _check.flag("apply_lr_scale", apply_lr_scale)
-        self._draw(uniform(1 / self.data_dim))
+        self._draw("uniform", 1 / self.data_dim)
         self._initial_scales = scales
         self.omega_0_scale = nn.Parameter(torch.tensor(scales))
         hint(self, _no_weight_decay=True)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -12,36 +11,39 @@ from .. import _compat
 from .._ops.precision import at_least_float32
 from .._ops.sharding import like
 
-# A step of the initialisation: it changes a weight in place.
-Step = Callable[[Tensor], Any]
-
-
-def uniform(bound: float) -> Step:
-    """The step `W ~ U(-bound, bound)`."""
-    return partial(nn.init.uniform_, a=-bound, b=bound)
-
-
-def normal(std: float) -> Step:
-    """The step `W ~ N(0, std^2)`."""
-    return partial(nn.init.normal_, std=std)
-
-
-def scaled(factor: float) -> Step:
-    """The step `W <- factor * W`."""
-    return partial(_scale, factor=factor)
-
-
-def scaled_rows(factors: list[float]) -> Step:
-    """The step `W[k] <- factors[k] * W[k]`."""
-    return partial(_scale_rows, factors=factors)
-
-
-def _scale(weight: Tensor, factor: float) -> None:
-    weight.mul_(factor)
+# A step of the initialisation, as plain data: the name of one of `_STEPS` and its argument.
+Step = tuple[str, Any]
 
 
 def _scale_rows(weight: Tensor, factors: list[float]) -> None:
     weight.mul_(like(torch.tensor(factors, dtype=torch.float32, device="cpu")[:, None], weight))
+
+
+def _damp_between_blocks(weight: Tensor, blocks: tuple[int, float]) -> None:
+    rows, columns = weight.shape
+    weight.mul_(like(block_diagonal_mask(rows, columns, *blocks), weight))
+
+
+_STEPS: dict[str, Callable[[Tensor, Any], Any]] = {
+    "uniform": lambda weight, bound: nn.init.uniform_(weight, -bound, bound),
+    "normal": lambda weight, std: nn.init.normal_(weight, std=std),
+    "scale": lambda weight, factor: weight.mul_(factor),
+    "scale_rows": _scale_rows,
+    "damp_between_blocks": _damp_between_blocks,
+    "init_method": lambda weight, method: method(weight),
+}
+
+
+def block_diagonal_mask(rows: int, columns: int, num_blocks: int, off_block_scale: float) -> Tensor:
+    """`[rows, columns]`: 1 on `num_blocks` equal diagonal blocks, `off_block_scale` elsewhere.
+
+    Example:
+        >>> block_diagonal_mask(2, 4, 2, 0.1).tolist()[0] == torch.tensor([1, 1, 0.1, 0.1]).tolist()
+        True
+    """
+    row_block = torch.arange(rows, device="cpu") // (rows // num_blocks)
+    column_block = torch.arange(columns, device="cpu") // (columns // num_blocks)
+    return torch.where(row_block[:, None] == column_block, 1.0, off_block_scale)
 
 
 class KernelLinear(nn.Module):
@@ -59,6 +61,13 @@ class KernelLinear(nn.Module):
         in_features, out_features: sizes of the input and the output.
         weight: `[out_features, in_features]`.
         bias: `[out_features]`, or None.
+
+    Example:
+        >>> import torch
+        >>> from kernels_core import KernelLinear
+        >>> layer = KernelLinear(3, 2, bias=True)
+        >>> layer(torch.ones(5, 3)).shape, isinstance(layer, torch.nn.Linear)
+        (torch.Size([5, 2]), False)
     """
 
     bias: nn.Parameter | None
@@ -76,10 +85,10 @@ class KernelLinear(nn.Module):
         self.reset_parameters()
 
     @torch.no_grad()
-    def then(self, step: Step) -> None:
-        """Apply `step` to the weight, now and after each `reset_parameters`."""
-        step(self.weight)
-        self._steps = (*self._steps, step)
+    def then(self, name: str, argument: Any) -> None:
+        """Apply a step to the weight, now and in each `reset_parameters`."""
+        _STEPS[name](self.weight, argument)
+        self._steps = (*self._steps, (name, argument))
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -93,8 +102,8 @@ class KernelLinear(nn.Module):
             if self._zero_bias:
                 nn.init.zeros_(self.bias)
         if not _compat.is_loaded(self.weight):
-            for step in self._steps:
-                step(self.weight)
+            for name, argument in self._steps:
+                _STEPS[name](self.weight, argument)
 
     def forward(self, h: Tensor) -> Tensor:
         return nn.functional.linear(h, self.weight, self.bias)
@@ -104,7 +113,14 @@ class KernelLinear(nn.Module):
 
 
 class PositionLinear(KernelLinear):
-    """A `KernelLinear` of position, in at least float32 whatever autocast, TF32 or the dtype of its weights."""
+    """A `KernelLinear` of position, in at least float32 whatever autocast, TF32 or the dtype of its weights.
+
+    Example:
+        >>> import torch
+        >>> from kernels_core import PositionLinear
+        >>> PositionLinear(2, 3, bias=True).bfloat16()(torch.zeros(5, 2)).dtype
+        torch.float32
+    """
 
     def forward(self, h: Tensor) -> Tensor:
         weight = at_least_float32(self.weight)

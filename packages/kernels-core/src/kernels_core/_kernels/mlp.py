@@ -9,7 +9,7 @@ from .. import _check, _compat
 from .._ops.tracing import is_unhooked
 from .base import ImplicitKernelND
 from .embedding import PositionalEmbeddingND
-from .linear import KernelLinear, PositionLinear, scaled
+from .linear import KernelLinear, PositionLinear
 from .recompute import Weights, chunks_of_grid, evaluate_in_chunks, weights_under
 
 # Layers without parameters, randomness or memory that treat every number by itself.
@@ -122,7 +122,7 @@ class MLPKernelND(ImplicitKernelND):
 
     def _scale_readout(self, readout: KernelLinear) -> None:
         """Wang initialisation: kernel energy independent of resolution (CKConv, arXiv:2102.02611)."""
-        readout.then(scaled(math.sqrt(1 / math.prod(self.L_cache_per_axis))))
+        readout.then("scale", math.sqrt(1 / math.prod(self.L_cache_per_axis)))
 
     def extra_repr(self) -> str:
         return (

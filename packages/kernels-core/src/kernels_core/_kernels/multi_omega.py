@@ -1,16 +1,13 @@
 """SIREN kernels whose first layer holds several frequencies, fixed at construction."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .. import _check
-from .._ops.sharding import like
 from .embedding import SIRENPositionalEmbeddingND, siren_bound
-from .linear import KernelLinear, scaled_rows, uniform
+from .linear import KernelLinear
 from .siren import SIRENNetworkND
 
 Frequencies = Sequence[float] | Tensor
@@ -49,18 +46,6 @@ def omega_0_schedule(num_blocks: int, omega_0_min: float, omega_0_max: float, sc
     return [low * (high / low) ** fraction for fraction in fractions]
 
 
-def block_diagonal_mask(rows: int, columns: int, num_blocks: int, off_block_scale: float) -> Tensor:
-    """`[rows, columns]`: 1 on `num_blocks` equal diagonal blocks, `off_block_scale` elsewhere.
-
-    Example:
-        >>> block_diagonal_mask(2, 4, 2, 0.1).tolist()[0] == torch.tensor([1, 1, 0.1, 0.1]).tolist()
-        True
-    """
-    row_block = torch.arange(rows, device="cpu") // (rows // num_blocks)
-    column_block = torch.arange(columns, device="cpu") // (columns // num_blocks)
-    return torch.where(row_block[:, None] == column_block, 1.0, off_block_scale)
-
-
 class BlockFrequencies:
     """The checked arguments of a block-diagonal kernel: one frequency per block, spread over rows."""
 
@@ -92,16 +77,10 @@ class BlockFrequencies:
 
     def couple_blocks(self, kernel: SIRENNetworkND) -> None:
         """Damp the weights between blocks, and keep the frequencies on the kernel."""
-        step = partial(_damp_between_blocks, num_blocks=self.num_blocks, off_block_scale=self.off_block_scale)
         for linear in [*kernel.hidden_linears, kernel.out_linear]:
             assert isinstance(linear, KernelLinear)
-            linear.then(step)
+            linear.then("damp_between_blocks", (self.num_blocks, self.off_block_scale))
         kernel._register_constant("omega_0_per_block", self.per_block)
-
-
-def _damp_between_blocks(weight: Tensor, num_blocks: int, off_block_scale: float) -> None:
-    rows, columns = weight.shape
-    weight.mul_(like(block_diagonal_mask(rows, columns, num_blocks, off_block_scale), weight))
 
 
 class MultiOmegaSIRENPositionalEmbeddingND(SIRENPositionalEmbeddingND):
@@ -134,8 +113,8 @@ class MultiOmegaSIRENPositionalEmbeddingND(SIRENPositionalEmbeddingND):
         values = frequencies("omega_0_per_row", omega_0_per_row, _check.integer("embedding_dim", embedding_dim, 1))
         super().__init__(data_dim, embedding_dim, L_cache, omega_0=sum(values) / len(values), use_bias=use_bias)
         self._register_constant("omega_0_per_row", values)
-        self.linear.then(uniform(siren_bound(self.data_dim, is_first=True)))
-        self.linear.then(scaled_rows(values))
+        self.linear.then("uniform", siren_bound(self.data_dim, is_first=True))
+        self.linear.then("scale_rows", values)
 
 
 class MultiOmegaSIRENKernelND(SIRENNetworkND):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .. import _check
 from .._lazy import build_module
 from .embedding import PositionalEmbeddingND
-from .linear import KernelLinear, normal
+from .linear import KernelLinear
 from .mlp import MLPKernelND
 from .recompute import Weights, weights_under
 
@@ -34,7 +34,7 @@ class RandomFourierPositionalEmbeddingND(PositionalEmbeddingND):
             raise ValueError(f"`embedding_dim` must be even (cosines and sines in pairs), got {embedding_dim}")
         super().__init__(data_dim, embedding_dim, L_cache, use_bias, rows=embedding_dim // 2)
         self.omega_0 = _check.positive("omega_0", omega_0)
-        self._draw(normal(2 * math.pi * self.omega_0))
+        self._draw("normal", 2 * math.pi * self.omega_0)
         self.linear.requires_grad_(False)
 
     def _activate(self, projection: Tensor, weights: Weights | None) -> Tensor:
@@ -84,7 +84,7 @@ class RandomFourierKernelND(MLPKernelND):
         if init_method is not None:
             for linear in [*self.kernel_network, self.out_linear]:
                 if isinstance(linear, KernelLinear):
-                    linear.then(_UserInit(init_method, linear.out_features))
+                    linear.then("init_method", InitMethod(init_method, linear.out_features))
         self._scale_readout(self.out_linear)
 
     def _geometry(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _linear(h: Tensor, weights: Weights | None) -> Tensor:
     return nn.functional.linear(h, weights["weight"], weights.get("bias"))
 
 
-class _UserInit:
+class InitMethod:
     """`init_method(width)(weight)`, in a form that copies and pickles whatever the function is."""
 
     def __init__(self, init_method: Callable[[int], Callable[[Tensor], Any]], width: int) -> None:

@@ -15,7 +15,7 @@ from .._ops.precision import autocast_dtype
 from .._ops.tracing import runs_only
 from .._optim import hint
 from .embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
-from .linear import KernelLinear, uniform
+from .linear import KernelLinear
 from .mlp import MLPKernelND
 from .recompute import Weights, weights_under
 
@@ -178,7 +178,7 @@ class SIRENKernelND(SIRENNetworkND):
 
 
 def _siren_linear(fan_in: int, fan_out: int, use_bias: bool) -> KernelLinear:
-    return KernelLinear(fan_in, fan_out, bias=use_bias, steps=(uniform(siren_bound(fan_in)),))
+    return KernelLinear(fan_in, fan_out, bias=use_bias, steps=(("uniform", siren_bound(fan_in)),))
 
 
 def _apply(layer: nn.Module, h: Tensor, weights: Weights | None) -> Tensor:
