@@ -1,14 +1,17 @@
-"""Tests of the scripts in tools/: release checks, recorded API, built distributions and examples."""
+"""Tests of the scripts in tools/: release checks, recorded API, built distributions, examples and thresholds."""
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from kernels_core._fftconv import route
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,6 +27,7 @@ def tool(name: str) -> ModuleType:
 
 
 check_release, public_api, check_dist = tool("check_release"), tool("public_api"), tool("check_dist")
+route_thresholds = tool("route_thresholds")
 
 PROJECT = """[project]
 name = "kernels-{name}"
@@ -320,3 +324,39 @@ def test_examples_run(tmp_path: Path, docstring: str, page: str, message: str) -
     )
     assert (result.returncode == 0) == (not message), result.stderr
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("table", route_thresholds.TABLES)
+def test_table_of_thresholds_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], table: str
+) -> None:
+    before = {name: value for name, value in vars(route).items() if name.isupper()}
+    problem = route_thresholds.problem
+    monkeypatch.setattr(route_thresholds, "problem", lambda items, channels, *sizes: problem(1, 1, *sizes))
+    for name, value in {"SECONDS": 0, "RUNS": 1, "ROWS": 1, "SHAPES": [(2, 3, (10, 12))]}.items():
+        monkeypatch.setattr(route_thresholds, name, value)
+    route_thresholds.main([table])
+    heading, _, *rows = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert heading.startswith(f"{table}: ")
+    assert rows
+    for row in rows:
+        if not row.startswith("Positions"):
+            assert re.search(r"\b[0-9]+\.[0-9]{2}\b", row), row
+    assert {name: value for name, value in vars(route).items() if name.isupper()} == before
+
+
+def test_a_ratio_above_one_says_that_the_first_is_faster() -> None:
+    assert route_thresholds.ratio(lambda: None, lambda: sum(range(100_000))) > 1
+
+
+def test_unknown_table_of_thresholds_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        route_thresholds.main(["blocks", "block"])
+    assert "must be of direct, overlap_save, " in capsys.readouterr().err
+
+
+def test_every_measured_threshold_has_a_table() -> None:
+    printed = " ".join(table.__doc__ for table in route_thresholds.TABLES.values())
+    named = [name for name, value in vars(route).items() if name.isupper() and name != "DEVICE_BYTES"]
+    assert len(named) > 8
+    assert [name for name in named if not any(fnmatch(name, word.strip(".,:")) for word in printed.split())] == []

@@ -1,8 +1,7 @@
 """Choice of route for each product of a convolution, and every measured threshold behind it.
 
 Routes differ in speed only. The direct route and overlap-save have been measured on CPUs; a GPU transforms whole axes.
-`python tools/route_thresholds.py` prints the times on either side of each threshold on a CPU; the blocks of a GPU have
-not been measured.
+`python tools/route_thresholds.py` prints the times on either side of each threshold of a CPU.
 """
 
 import math
@@ -30,6 +29,7 @@ SEGMENT_PER_TAP, LONGEST_SEGMENT = 8, 16384
 # Bytes of one operand's padded values in a block: on a CPU what stays in its caches, more where a single row is long,
 # because each call of torch.fft costs the same for few rows as for many.
 CPU_BYTES, CPU_BYTES_LONG, CPU_ROWS = 2 << 20, 8 << 20, 16
+# Not measured: on other devices, large enough for few launches.
 DEVICE_BYTES = 256 << 20
 
 

@@ -18,7 +18,7 @@ from .._ops.tracing import is_plain_autograd
 # Features of one layer above which a grid is evaluated in chunks on a CPU, and features per chunk. Measured with
 # kernels-bench run siren --peers --filter 64x64x64, whose table has the time and the peak memory of a large grid.
 MANY, CHUNK = 1 << 23, 1 << 21
-# The same on devices, where launching an operation takes as long as computing a million numbers.
+# The same on other devices, where an operation has to be large to be worth its launch. Not measured.
 DEVICE_MANY, DEVICE_CHUNK = 1 << 28, 1 << 26
 
 Weights = Mapping[str, Tensor]
