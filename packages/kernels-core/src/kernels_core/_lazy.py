@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 TARGET_KEY = "_target_"
@@ -24,6 +25,12 @@ class LazyConfig:
         target: the class or function.
         kwargs: the arguments described so far.
 
+    A pickle holds the import path of the target in place of the class or function, and so
+    `torch.load(weights_only=True)` reads descriptions of plain values, tensors and other descriptions. Reading one
+    imports nothing; its target is imported at first use, which raises `ValueError` if it has gone. A class or
+    `functools.partial` given as a `*_cfg` argument is read back as the description of it. Targets without an import
+    path, such as classes inside functions, are pickled as they are.
+
     Raises:
         TypeError: `target` is not callable, or an argument is not one that it takes.
         ValueError: the import path cannot be imported.
@@ -36,23 +43,56 @@ class LazyConfig:
     """
 
     def __init__(self, target: Callable[..., Any] | str, /) -> None:
-        self.target = _resolve(target)
+        _resolve(target)
+        self._target = target
         self.kwargs: dict[str, Any] = {}
 
+    @property
+    def target(self) -> Callable[..., Any]:
+        return _resolve(self._target)
+
     def __call__(self, *args: Any, **kwargs: Any) -> "LazyConfig":
+        target = self.target
         if args:
-            names = ", ".join(_signature(self.target).parameters)
+            names = ", ".join(_signature(target).parameters)
             raise TypeError(
-                f"describe {_name(self.target)} with keyword arguments only ({names}); got {len(args)} positional"
+                f"describe {_name(target)} with keyword arguments only ({names}); got {len(args)} positional"
             )
-        described = LazyConfig(self.target)
-        described.kwargs = {**self.kwargs, **kwargs}
-        _bind(self.target, described.kwargs, partial=True)
+        described = restore_description(self._target, {**self.kwargs, **kwargs})
+        _bind(target, described.kwargs, partial=True)
         return described
 
     def __repr__(self) -> str:
+        name = self._target.rpartition(".")[2] if isinstance(self._target, str) else _name(self._target)
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.kwargs.items())
-        return f"LazyConfig({_name(self.target)})({arguments})"
+        return f"LazyConfig({name})({arguments})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kwargs = {
+            name: describe(value) or value
+            if name.endswith("_cfg") and isinstance(value, (type, functools.partial))
+            else value
+            for name, value in self.kwargs.items()
+        }
+        return restore_description, (_import_path(self._target), kwargs)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Pickles of early versions hold the attributes."""
+        self._target, self.kwargs = state["target"], state["kwargs"]
+
+
+def restore_description(target: Any, kwargs: dict[str, Any]) -> LazyConfig:
+    """The description that was pickled.
+
+    `torch.load(weights_only=True)` may call this function, with whatever a file holds, but not `LazyConfig`: this one
+    imports nothing.
+    """
+    described = LazyConfig.__new__(LazyConfig)
+    described._target, described.kwargs = target, kwargs
+    return described
+
+
+torch.serialization.add_safe_globals([restore_description])
 
 
 def describe(cfg: object) -> LazyConfig | None:
@@ -155,14 +195,38 @@ def _build_nested(value: Any) -> Any:
 
 def _resolve(target: Any) -> Callable[..., Any]:
     if isinstance(target, str):
-        path, _, attribute = target.rpartition(".")
         try:
-            target = getattr(importlib.import_module(path), attribute)
+            target = _imported(target)
         except (ImportError, AttributeError, ValueError) as error:
             raise ValueError(f"cannot import the configuration target {target!r}: {error}") from error
     if not callable(target):
         raise TypeError(f"a configuration target must be callable, got {target!r} ({type(target).__name__})")
     return target
+
+
+def _imported(path: str) -> Any:
+    """The object at an import path; classes may be inside classes."""
+    parent, _, name = path.rpartition(".")
+    if not parent or parent.startswith("."):
+        raise ValueError("it is not of the form 'package.name'")
+    try:
+        owner = importlib.import_module(parent)
+    except ModuleNotFoundError as error:
+        if "." not in parent or not f"{parent}.".startswith(f"{error.name}."):  # a module that `parent` imports
+            raise
+        owner = _imported(parent)
+    return getattr(owner, name)
+
+
+def _import_path(target: Any) -> Any:
+    """The import path of `target`, or `target` itself where it has none."""
+    if isinstance(target, str):
+        return target
+    path = f"{getattr(target, '__module__', None)}.{getattr(target, '__qualname__', None)}"
+    try:
+        return path if _imported(path) == target else target
+    except (ImportError, AttributeError, ValueError):
+        return target
 
 
 def _signature(target: Callable[..., Any]) -> inspect.Signature:
