@@ -22,7 +22,6 @@ from kernels_core import (
 from kernels_film import KernelFiLMGenerator, RegisterCompressConcat, RegisterPooling
 from omegaconf import OmegaConf
 from safetensors.torch import load_model, save_model
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 SIZES = {"out_dim": 4, "data_dim": 2, "mlp_hidden_dim": 8, "num_layers": 3, "embedding_dim": 8, "use_bias": True}
@@ -102,22 +101,6 @@ def test_conditioned_layers_survive_saving_and_loading(way: str, tmp_path: Path)
     after, expected = read(x, conditioning=conditioning), written(x, conditioning=conditioning)
     assert torch.equal(after, expected)
     assert not torch.equal(before, expected)
-
-
-@pytest.mark.parametrize("recursive", [True, False])
-def test_layer_from_hydra_configuration(recursive: bool) -> None:
-    kernel = {"_target_": "kernels_core.SIRENKernelND", **SIZES, "omega_0": 3.0, "L_cache": [7, 9]}
-    kernel["film_cfg"] = {"_target_": TARGET, **FILM}
-    mask = {"_target_": "kernels_core.GaussianModulationND", "data_dim": 2, "num_channels": 4, "grid_size": 17}
-    config = {"_target_": "kernels_core.CKConvND", "data_dim": 2, "hidden_dim": 4, "_recursive_": recursive}
-    layer = hydra.utils.instantiate(OmegaConf.create({**config, "kernel_cfg": kernel, "mask_cfg": mask}))
-    assert layer.kernel.L_cache_per_axis == (7, 9)
-    assert layer(torch.randn(2, 6, 5, 4), conditioning=torch.randn(2, 5)).shape == (2, 6, 5, 4)
-
-
-def test_omegaconf_lists_of_descriptions() -> None:
-    config = OmegaConf.create({"_target_": "torch.nn.ModuleList", "modules": [{"_target_": "torch.nn.GELU"}]})
-    assert isinstance(instantiate(config)[0], nn.GELU)
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -19,7 +19,14 @@ from typing import Any
 import pytest
 import torch
 from kernel_cases import KERNELS, FiLMStub, kernel_cfg
-from kernels_core import CKConvND, GaussianModulationND, LazyConfig, SIRENKernelND, instantiate
+from kernels_core import (
+    BlockAlignedGaussianModulationND,
+    CKConvND,
+    GaussianModulationND,
+    LazyConfig,
+    SIRENKernelND,
+    instantiate,
+)
 from torch import nn
 
 FORMS: dict[str, Any] = {
@@ -31,6 +38,13 @@ FORMS: dict[str, Any] = {
     "partial of a partial": functools.partial(functools.partial(nn.Linear, 3), 2, bias=False),
     "mapping": {"_target_": "torch.nn.Linear", "in_features": 3, "out_features": 2, "bias": False},
     "mapping, read only": MappingProxyType({"_target_": nn.Linear, "in_features": 3, "out_features": 2, "bias": False}),
+    "mapping, partial": {
+        "_target_": "torch.nn.Linear",
+        "_partial_": True,
+        "in_features": 3,
+        "out_features": 2,
+        "bias": False,
+    },
     "lambda": lambda: nn.Linear(3, 2, bias=False),
     "module": nn.Linear(3, 2, bias=False),
 }
@@ -283,6 +297,36 @@ def test_nested_descriptions_build(modules: Any, names: list[str]) -> None:
 def test_nested_mappings_build() -> None:
     built = instantiate(LazyConfig(nn.ModuleDict)(modules={"a": GELU, "b": LazyConfig(nn.ReLU)()}))
     assert {key: type(module).__name__ for key, module in built.items()} == {"a": "GELU", "b": "ReLU"}
+
+
+def test_nested_partial_mappings_stay_partial() -> None:
+    linear = {"_target_": "torch.nn.Linear", "_partial_": True, "in_features": 3}
+    arguments = instantiate(LazyConfig(dict)(make=linear, list=[{**linear, "bias": {"_target_": "builtins.bool"}}]))
+    assert isinstance(arguments["make"], functools.partial)
+    assert arguments["make"](out_features=2).out_features == 2
+    assert arguments["list"][0].keywords == {"in_features": 3, "bias": False}
+
+
+@pytest.mark.parametrize("target", [GaussianModulationND, BlockAlignedGaussianModulationND])
+def test_a_window_without_grid_size_names_the_ways_out(target: Any) -> None:
+    arguments = {"data_dim": 1, "num_channels": 4}
+    forms = {
+        "call": lambda: target(1, 4),
+        "LazyConfig": LazyConfig(target)(**arguments),
+        "partial": functools.partial(target, 1, 4),
+        "mapping": {"_target_": f"kernels_core.{target.__name__}", **arguments},
+        "mapping, null": {"_target_": target, **arguments, "grid_size": None},
+    }
+    for cfg in forms.values():
+        match = rf"{target.__name__} needs `grid_size`.*_recursive_=False.*grid_size = 2 \* L_cache - 1.*halved"
+        with pytest.raises(TypeError, match=match):
+            instantiate(cfg)
+        if cfg is forms["call"]:  # no description: the layer cannot fill anything in
+            with pytest.raises(TypeError, match=match):
+                CKConvND(1, 4, kernel_cfg(data_dim=1), cfg)
+        else:
+            assert CKConvND(1, 4, kernel_cfg(data_dim=1), cfg).mask.grid_size == 15
+            assert CKConvND(1, 4, kernel_cfg(data_dim=1), cfg, fft_padding="circular").mask.grid_size == 7
 
 
 def test_config_arguments_are_handed_over_unbuilt() -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 TARGET_KEY = "_target_"
+PARTIAL_KEY = "_partial_"  # Hydra's mark for a description that its taker builds
 IGNORED_KEYS = ("_convert_", "_recursive_")  # options of Hydra's own instantiate
 
 
@@ -108,7 +109,9 @@ def describe(cfg: object) -> LazyConfig | None:
     if isinstance(cfg, Mapping):
         if TARGET_KEY not in cfg:
             raise ValueError(f"a configuration mapping needs the key {TARGET_KEY!r}; got the keys {list(cfg)}")
-        arguments = {str(key): value for key, value in cfg.items() if key not in (TARGET_KEY, *IGNORED_KEYS)}
+        arguments = {
+            str(key): value for key, value in cfg.items() if key not in (TARGET_KEY, PARTIAL_KEY, *IGNORED_KEYS)
+        }
         return LazyConfig(cfg[TARGET_KEY])(**arguments)
     if isinstance(cfg, type):
         return LazyConfig(cfg)
@@ -127,7 +130,8 @@ def instantiate(cfg: Any, **overrides: Any) -> Any:
         The result of the call, usually a module.
 
     Arguments that are themselves descriptions (also inside lists, tuples and mappings) are built first, except those
-    named `*_cfg`: the target takes the description and builds it itself.
+    named `*_cfg`: the target takes the description and builds it itself. One with Hydra's `_partial_: true` becomes a
+    `functools.partial`.
 
     Raises:
         TypeError: an argument is unknown to the target or missing, a ready module is given overrides, or `cfg` is
@@ -154,12 +158,9 @@ def instantiate(cfg: Any, **overrides: Any) -> Any:
             )
         _bind(cfg, overrides, partial=False)
         return cfg(**overrides)
-    arguments = {
-        name: value if name.endswith("_cfg") else _build_nested(value)
-        for name, value in {**described.kwargs, **overrides}.items()
-    }
-    _bind(described.target, arguments, partial=False)
-    return described.target(**arguments)
+    target, arguments = described.target, _build_arguments({**described.kwargs, **overrides})
+    _bind(target, arguments, partial=False)
+    return target(**arguments)
 
 
 def build_module(name: str, cfg: Any, **overrides: Any) -> nn.Module:
@@ -181,7 +182,13 @@ def takes_argument(cfg: object, name: str) -> bool:
     return described is not None and name in _signature(described.target).parameters
 
 
+def _build_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value if name.endswith("_cfg") else _build_nested(value) for name, value in arguments.items()}
+
+
 def _build_nested(value: Any) -> Any:
+    if isinstance(value, Mapping) and value.get(PARTIAL_KEY) and (described := describe(value)):
+        return functools.partial(described.target, **_build_arguments(described.kwargs))
     if isinstance(value, LazyConfig) or (isinstance(value, Mapping) and TARGET_KEY in value):
         return instantiate(value)
     if isinstance(value, Mapping):
