@@ -59,7 +59,7 @@ SIGNATURES: list[tuple[Any, str]] = [
     (SIRENKernelND.flop_count, "self, grid_lens, inference=False"),
     (RandomFourierKernelND.forward, "self, seq_lens, conditioning=None"),
     (fftconv_nd, "x, kernel, shortcut=None, *, padding='zero', channels_last=False"),
-    (param_groups, "module, lr, weight_decay"),
+    (param_groups, "module, lr, weight_decay, *, named=False"),
     (mark_parameters, "module"),
 ]
 
