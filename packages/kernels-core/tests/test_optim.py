@@ -13,7 +13,6 @@ from kernel_cases import KERNELS, WINDOWS, FiLMStub, make_kernel, make_layer, ma
 from kernels_core import SIRENPositionalEmbeddingND, mark_parameters, param_groups
 from kernels_core._optim import HINTS, hint
 from torch import nn
-from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.nn.utils import parametrizations, prune
 from torch.optim import lr_scheduler
 
@@ -213,10 +212,16 @@ class Around(nn.Module):
         inner.add_module(name, module)
 
 
+def checkpointed(module: Any) -> nn.Module:
+    from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+
+    return checkpoint_wrapper(module)
+
+
 WRAPPERS: dict[str, Callable[[Any], nn.Module]] = {
     "compile": torch.compile,
-    "checkpoint": checkpoint_wrapper,
-    "checkpoint, compile": lambda module: torch.compile(checkpoint_wrapper(module)),
+    "checkpoint": checkpointed,
+    "checkpoint, compile": lambda module: torch.compile(checkpointed(module)),
     "DataParallel": nn.DataParallel,
     "averaged": torch.optim.swa_utils.AveragedModel,
     "LoRA": lambda module: Around("base_layer", module),

@@ -1,5 +1,6 @@
 """Descriptions of modules, so that the layer that builds them can adjust an argument."""
 
+import copy
 import functools
 import importlib
 import inspect
@@ -68,13 +69,17 @@ class LazyConfig:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.kwargs.items())
         return f"LazyConfig({name})({arguments})"
 
+    def __copy__(self) -> "LazyConfig":
+        return restore_description(self._target, dict(self.kwargs))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "LazyConfig":
+        return restore_description(self._target, copy.deepcopy(self.kwargs, memo))
+
     def __reduce__(self) -> tuple[Any, ...]:
-        kwargs = {
-            name: describe(value) or value
-            if name.endswith("_cfg") and isinstance(value, (type, functools.partial))
-            else value
-            for name, value in self.kwargs.items()
-        }
+        kwargs = dict(self.kwargs)
+        for name, value in kwargs.items():
+            if name.endswith("_cfg") and isinstance(value, (type, functools.partial)):
+                kwargs[name] = describe(value) or value
         return restore_description, (_import_path(self._target), kwargs)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
