@@ -1,6 +1,9 @@
 """FiLM generators inside kernels: every form of `film_cfg`, one kernel per batch item, shared layers run once."""
 
+import copy
 import functools
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,22 +105,6 @@ def test_conditioned_layers_survive_saving_and_loading(way: str, tmp_path: Path)
     after, expected = read(x, conditioning=conditioning), written(x, conditioning=conditioning)
     assert torch.equal(after, expected)
     assert not torch.equal(before, expected)
-
-
-@pytest.mark.parametrize("recursive", [True, False])
-def test_layer_from_hydra_configuration(recursive: bool) -> None:
-    kernel = {"_target_": "kernels_core.SIRENKernelND", **SIZES, "omega_0": 3.0, "L_cache": [7, 9]}
-    kernel["film_cfg"] = {"_target_": TARGET, **FILM}
-    mask = {"_target_": "kernels_core.GaussianModulationND", "data_dim": 2, "num_channels": 4, "grid_size": 17}
-    config = {"_target_": "kernels_core.CKConvND", "data_dim": 2, "hidden_dim": 4, "_recursive_": recursive}
-    layer = hydra.utils.instantiate(OmegaConf.create({**config, "kernel_cfg": kernel, "mask_cfg": mask}))
-    assert layer.kernel.L_cache_per_axis == (7, 9)
-    assert layer(torch.randn(2, 6, 5, 4), conditioning=torch.randn(2, 5)).shape == (2, 6, 5, 4)
-
-
-def test_omegaconf_lists_of_descriptions() -> None:
-    config = OmegaConf.create({"_target_": "torch.nn.ModuleList", "modules": [{"_target_": "torch.nn.GELU"}]})
-    assert isinstance(instantiate(config)[0], nn.GELU)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -229,6 +216,77 @@ def test_weight_decay_marks_reach_the_optimizer() -> None:
     decay = {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
     assert decay[id(film.mlp[0].weight)] == decay[id(film.mlp[2].weight)] == 0.25
     assert decay[id(film.mlp[0].bias)] == 0.0
+
+
+def groups(module: nn.Module) -> dict[tuple[float, float], int]:
+    """Numbers that are trained with each learning rate and weight decay."""
+    found = param_groups(module, lr=0.1, weight_decay=0.05)
+    return {(group["lr"], group["weight_decay"]): sum(p.numel() for p in group["params"]) for group in found}
+
+
+def marked_kernel() -> Any:
+    film = LazyConfig(KernelFiLMGenerator)(**{**FILM, "no_weight_decay": True})
+    return make_kernel("learnable_omega", film=film, apply_lr_scale=True)
+
+
+def sharded(module: nn.Module) -> nn.Module:
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (1,))
+    for part in reversed([*module.modules()]):  # inner modules first
+        if isinstance(part, (nn.Linear, KernelFiLMGenerator)):
+            fully_shard(part, mesh=mesh)
+    return fully_shard(module, mesh=mesh)
+
+
+def distributed(module: nn.Module) -> nn.Module:
+    from torch.distributed.tensor import distribute_module
+
+    return distribute_module(module, torch.distributed.device_mesh.init_device_mesh("cpu", (1,)))
+
+
+def assigned(module: nn.Module) -> nn.Module:
+    module.load_state_dict({name: value.clone() for name, value in module.state_dict().items()}, assign=True)
+    return module
+
+
+@pytest.fixture
+def process_group() -> Iterator[None]:
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+CHANGES: dict[str, Any] = {
+    "fully_shard": sharded,
+    "distribute_module": distributed,
+    "deepcopy": copy.deepcopy,
+    "to_empty": lambda module: module.to("meta").to_empty(device="cpu"),
+    "load with assign": assigned,
+}
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("change", CHANGES)
+def test_marks_outlive_the_parameters(change: str) -> None:
+    before = groups(marked_kernel())
+    scaled = 0.1 / (2 * math.pi * 3.0)
+    assert before.keys() == {(0.1, 0.0), (0.1, 0.05), (scaled, 0.0)}
+    assert before[0.1, 0.05] == 8 * 4  # the readout of the kernel is the only weight that decays
+    assert groups(CHANGES[change](marked_kernel())) == before
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+@pytest.mark.parametrize("normalize", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+def test_marks_hold_for_normalized_weights(normalize: Any) -> None:
+    """Each normalized row has one number more, in the group of its weight."""
+    kernel, before = marked_kernel(), groups(marked_kernel())
+    for layer in [*kernel.hidden_linears, kernel.film_generator.mlp[0], kernel.film_generator.mlp[2]]:
+        normalize(layer)
+        before[0.1, 0.0] += layer.out_features
+    normalize(kernel.out_linear)
+    before[0.1, 0.05] += 4
+    assert groups(kernel) == before
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")

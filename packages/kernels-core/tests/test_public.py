@@ -27,8 +27,8 @@ from kernels_core import (
 FILM = "hidden_omega_0=1.0, film_cfg=None, film_after_pos_embed=False"
 SIZES = "out_dim, data_dim, mlp_hidden_dim, num_layers, embedding_dim"
 GAUSSIAN = (
-    "data_dim, num_channels, grid_size, min_attenuation_at_step=0.1, max_attenuation_at_limit=0.95, init_extent=1.0, "
-    "parametrization='direct'"
+    "data_dim, num_channels, grid_size=None, min_attenuation_at_step=0.1, max_attenuation_at_limit=0.95, "
+    "init_extent=1.0, parametrization='direct'"
 )
 SIGNATURES: list[tuple[Any, str]] = [
     (SIRENPositionalEmbeddingND, "data_dim, embedding_dim, L_cache, omega_0, use_bias=True"),
@@ -59,7 +59,7 @@ SIGNATURES: list[tuple[Any, str]] = [
     (SIRENKernelND.flop_count, "self, grid_lens, inference=False"),
     (RandomFourierKernelND.forward, "self, seq_lens, conditioning=None"),
     (fftconv_nd, "x, kernel, shortcut=None, *, padding='zero', channels_last=False"),
-    (param_groups, "module, lr, weight_decay"),
+    (param_groups, "module, lr, weight_decay, *, named=False"),
     (mark_parameters, "module"),
 ]
 

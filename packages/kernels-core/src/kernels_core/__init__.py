@@ -22,7 +22,7 @@ from ._kernels.multi_omega import (
 from ._kernels.random_fourier import InitMethod as _InitMethod
 from ._kernels.random_fourier import RandomFourierKernelND, RandomFourierPositionalEmbeddingND
 from ._kernels.siren import SIRENKernelND
-from ._lazy import LazyConfig, instantiate
+from ._lazy import LazyConfig, instantiate, restore_description
 from ._ops.allocator import keep_freed_memory
 from ._optim import mark_parameters, param_groups
 from ._windows import (
@@ -76,6 +76,6 @@ __all__ = [
 ]
 
 # A class is pickled under the name of its module: the package's, which stays when files move.
-for _name in __all__:
+for _name in (*__all__, restore_description.__name__):
     globals()[_name].__module__ = __name__
 _InitMethod.__module__, _InitMethod.__qualname__ = __name__, "_InitMethod"

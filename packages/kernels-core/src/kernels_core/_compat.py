@@ -96,21 +96,34 @@ def tensor_version(tensor: Tensor) -> int | None:
     return None if tensor.is_inference() else tensor._version
 
 
-# A parametrized `weight` is stored as `parametrizations.weight.original`, or `original0`, `original1` and so on:
+# A parametrized `weight` is stored as `parametrizations.weight.original`, or `original0`, `original1` and so on; older
+# functions store `weight_g` and `weight_v` (weight_norm), or `weight_orig` (spectral_norm, prune):
 # https://github.com/pytorch/pytorch/blob/main/torch/nn/utils/parametrize.py
-_PARAMETRIZED = re.compile(r"(?:^|(?<=\.))parametrizations\.([^.]+)\.original\d*$")
-# Prefixes of `torch.compile`, activation checkpointing and FSDP around a module:
+# https://github.com/pytorch/pytorch/blob/main/torch/nn/utils/weight_norm.py
+# https://github.com/pytorch/pytorch/blob/main/torch/nn/utils/spectral_norm.py
+# https://github.com/pytorch/pytorch/blob/main/torch/nn/utils/prune.py
+_PARAMETRIZED = re.compile(r"(?:^|(?<=\.))parametrizations\.([^.]+)\.original\d*(?=$|_)")
+_SUFFIXED = re.compile(r"(?:_(?:g|v|orig))+$")
+# Prefixes of `torch.compile`, activation checkpointing, FSDP, data parallelism and PEFT around a module:
 # https://github.com/pytorch/pytorch/blob/main/torch/_dynamo/eval_frame.py
 # https://github.com/pytorch/pytorch/blob/main/torch/distributed/algorithms/_checkpoint/checkpoint_wrapper.py
 # https://github.com/pytorch/pytorch/blob/main/torch/distributed/fsdp/_common_utils.py
-_WRAPPED = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)\.")
+# https://github.com/pytorch/pytorch/blob/main/torch/nn/parallel/distributed.py
+# https://github.com/huggingface/peft/blob/main/src/peft/tuners/tuners_utils.py
+# https://github.com/huggingface/peft/blob/main/src/peft/utils/other.py
+_WRAPPED = re.compile(
+    r"(?:^|(?<=\.))(?:_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module|module|base_layer|original_module"
+    r"|modules_to_save\.[^.]+)\."
+)
 
 
 def plain_parameter_name(name: str) -> str:
-    """The name of a parameter without wrappers and parametrizations around it.
+    """The name of a parameter without wrappers and parametrizations around it, as far as a name can tell.
 
     Example:
         >>> plain_parameter_name("_orig_mod.linear.parametrizations.weight.original0")
         'linear.weight'
+        >>> plain_parameter_name("module.linear.weight_g")
+        'linear.weight'
     """
-    return _PARAMETRIZED.sub(r"\1", _WRAPPED.sub("", name))
+    return _SUFFIXED.sub("", _PARAMETRIZED.sub(r"\1", _WRAPPED.sub("", name)))

@@ -1,14 +1,17 @@
 """Descriptions of modules, so that the layer that builds them can adjust an argument."""
 
+import copy
 import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 TARGET_KEY = "_target_"
+PARTIAL_KEY = "_partial_"  # Hydra's mark for a description that its taker builds
 IGNORED_KEYS = ("_convert_", "_recursive_")  # options of Hydra's own instantiate
 
 
@@ -24,6 +27,12 @@ class LazyConfig:
         target: the class or function.
         kwargs: the arguments described so far.
 
+    A pickle holds the import path of the target in place of the class or function, and so
+    `torch.load(weights_only=True)` reads descriptions of plain values, tensors and other descriptions. Reading one
+    imports nothing; its target is imported at first use, which raises `ValueError` if it has gone. A class or
+    `functools.partial` given as a `*_cfg` argument is read back as the description of it. Targets without an import
+    path, such as classes inside functions, are pickled as they are.
+
     Raises:
         TypeError: `target` is not callable, or an argument is not one that it takes.
         ValueError: the import path cannot be imported.
@@ -36,23 +45,60 @@ class LazyConfig:
     """
 
     def __init__(self, target: Callable[..., Any] | str, /) -> None:
-        self.target = _resolve(target)
+        _resolve(target)
+        self._target = target
         self.kwargs: dict[str, Any] = {}
 
+    @property
+    def target(self) -> Callable[..., Any]:
+        return _resolve(self._target)
+
     def __call__(self, *args: Any, **kwargs: Any) -> "LazyConfig":
+        target = self.target
         if args:
-            names = ", ".join(_signature(self.target).parameters)
+            names = ", ".join(_signature(target).parameters)
             raise TypeError(
-                f"describe {_name(self.target)} with keyword arguments only ({names}); got {len(args)} positional"
+                f"describe {_name(target)} with keyword arguments only ({names}); got {len(args)} positional"
             )
-        described = LazyConfig(self.target)
-        described.kwargs = {**self.kwargs, **kwargs}
-        _bind(self.target, described.kwargs, partial=True)
+        described = restore_description(self._target, {**self.kwargs, **kwargs})
+        _bind(target, described.kwargs, partial=True)
         return described
 
     def __repr__(self) -> str:
+        name = self._target.rpartition(".")[2] if isinstance(self._target, str) else _name(self._target)
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.kwargs.items())
-        return f"LazyConfig({_name(self.target)})({arguments})"
+        return f"LazyConfig({name})({arguments})"
+
+    def __copy__(self) -> "LazyConfig":
+        return restore_description(self._target, dict(self.kwargs))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "LazyConfig":
+        return restore_description(self._target, copy.deepcopy(self.kwargs, memo))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kwargs = dict(self.kwargs)
+        for name, value in kwargs.items():
+            if name.endswith("_cfg") and isinstance(value, (type, functools.partial)):
+                kwargs[name] = describe(value) or value
+        return restore_description, (_import_path(self._target), kwargs)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Pickles of early versions hold the attributes."""
+        self._target, self.kwargs = state["target"], state["kwargs"]
+
+
+def restore_description(target: Any, kwargs: dict[str, Any]) -> LazyConfig:
+    """The description that was pickled.
+
+    `torch.load(weights_only=True)` may call this function, with whatever a file holds, but not `LazyConfig`: this one
+    imports nothing.
+    """
+    described = LazyConfig.__new__(LazyConfig)
+    described._target, described.kwargs = target, kwargs
+    return described
+
+
+torch.serialization.add_safe_globals([restore_description])
 
 
 def describe(cfg: object) -> LazyConfig | None:
@@ -68,7 +114,9 @@ def describe(cfg: object) -> LazyConfig | None:
     if isinstance(cfg, Mapping):
         if TARGET_KEY not in cfg:
             raise ValueError(f"a configuration mapping needs the key {TARGET_KEY!r}; got the keys {list(cfg)}")
-        arguments = {str(key): value for key, value in cfg.items() if key not in (TARGET_KEY, *IGNORED_KEYS)}
+        arguments = {
+            str(key): value for key, value in cfg.items() if key not in (TARGET_KEY, PARTIAL_KEY, *IGNORED_KEYS)
+        }
         return LazyConfig(cfg[TARGET_KEY])(**arguments)
     if isinstance(cfg, type):
         return LazyConfig(cfg)
@@ -87,7 +135,8 @@ def instantiate(cfg: Any, **overrides: Any) -> Any:
         The result of the call, usually a module.
 
     Arguments that are themselves descriptions (also inside lists, tuples and mappings) are built first, except those
-    named `*_cfg`: the target takes the description and builds it itself.
+    named `*_cfg`: the target takes the description and builds it itself. One with Hydra's `_partial_: true` becomes a
+    `functools.partial`.
 
     Raises:
         TypeError: an argument is unknown to the target or missing, a ready module is given overrides, or `cfg` is
@@ -114,12 +163,9 @@ def instantiate(cfg: Any, **overrides: Any) -> Any:
             )
         _bind(cfg, overrides, partial=False)
         return cfg(**overrides)
-    arguments = {
-        name: value if name.endswith("_cfg") else _build_nested(value)
-        for name, value in {**described.kwargs, **overrides}.items()
-    }
-    _bind(described.target, arguments, partial=False)
-    return described.target(**arguments)
+    target, arguments = described.target, _build_arguments({**described.kwargs, **overrides})
+    _bind(target, arguments, partial=False)
+    return target(**arguments)
 
 
 def build_module(name: str, cfg: Any, **overrides: Any) -> nn.Module:
@@ -141,7 +187,13 @@ def takes_argument(cfg: object, name: str) -> bool:
     return described is not None and name in _signature(described.target).parameters
 
 
+def _build_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value if name.endswith("_cfg") else _build_nested(value) for name, value in arguments.items()}
+
+
 def _build_nested(value: Any) -> Any:
+    if isinstance(value, Mapping) and value.get(PARTIAL_KEY) and (described := describe(value)):
+        return functools.partial(described.target, **_build_arguments(described.kwargs))
     if isinstance(value, LazyConfig) or (isinstance(value, Mapping) and TARGET_KEY in value):
         return instantiate(value)
     if isinstance(value, Mapping):
@@ -155,14 +207,38 @@ def _build_nested(value: Any) -> Any:
 
 def _resolve(target: Any) -> Callable[..., Any]:
     if isinstance(target, str):
-        path, _, attribute = target.rpartition(".")
         try:
-            target = getattr(importlib.import_module(path), attribute)
+            target = _imported(target)
         except (ImportError, AttributeError, ValueError) as error:
             raise ValueError(f"cannot import the configuration target {target!r}: {error}") from error
     if not callable(target):
         raise TypeError(f"a configuration target must be callable, got {target!r} ({type(target).__name__})")
     return target
+
+
+def _imported(path: str) -> Any:
+    """The object at an import path; classes may be inside classes."""
+    parent, _, name = path.rpartition(".")
+    if not parent or parent.startswith("."):
+        raise ValueError("it is not of the form 'package.name'")
+    try:
+        owner = importlib.import_module(parent)
+    except ModuleNotFoundError as error:
+        if "." not in parent or not f"{parent}.".startswith(f"{error.name}."):  # a module that `parent` imports
+            raise
+        owner = _imported(parent)
+    return getattr(owner, name)
+
+
+def _import_path(target: Any) -> Any:
+    """The import path of `target`, or `target` itself where it has none."""
+    if isinstance(target, str):
+        return target
+    path = f"{getattr(target, '__module__', None)}.{getattr(target, '__qualname__', None)}"
+    try:
+        return path if _imported(path) == target else target
+    except (ImportError, AttributeError, ValueError):
+        return target
 
 
 def _signature(target: Callable[..., Any]) -> inspect.Signature:

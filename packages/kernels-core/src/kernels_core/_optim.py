@@ -7,7 +7,7 @@ attributes of a `Parameter`, it survives whatever replaces the `Parameter` objec
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from . import _check, _compat
 
@@ -31,12 +31,16 @@ def _recorded_hints(module: nn.Module) -> dict[int, dict[str, Any]]:
     """The hints that any part of `module` records for a parameter, by its `id`; an outer module overrules an inner."""
     found: dict[int, dict[str, Any]] = {}
     for owner in module.modules():
-        recorded = getattr(owner, "_optim_hints", None)
+        # Not `getattr`: wrappers pass on attributes of the module inside, where the names are others.
+        recorded = vars(owner).get("_optim_hints", getattr(type(owner), "_optim_hints", None))
         if not recorded:
             continue
-        for name, parameter in owner.named_parameters(remove_duplicate=False):
-            plain_name = _compat.plain_parameter_name(name)
-            for key, value in recorded.get(plain_name, {}).items():
+        named = dict(owner.named_parameters(remove_duplicate=False))
+        # A hint of `weight` is for `weight_g` only where `weight` is no longer a parameter.
+        moved = {_compat.plain_parameter_name(name): hints for name, hints in recorded.items() if name not in named}
+        for name, parameter in named.items():
+            hints = recorded.get(name) or moved.get(_compat.plain_parameter_name(name), {})
+            for key, value in hints.items():
                 found.setdefault(id(parameter), {}).setdefault(key, value)
     return found
 
@@ -73,26 +77,31 @@ def mark_parameters(module: nn.Module) -> None:
                 setattr(parameter, key, value)
 
 
-def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+def param_groups(
+    module: nn.Module, lr: float | Tensor, weight_decay: float, *, named: bool = False
+) -> list[dict[str, Any]]:
     """Parameter groups for any `torch.optim` optimizer that honour the hints of this library's modules.
 
     A parameter hinted `_no_weight_decay` gets weight decay 0, one hinted `_weight_decay = w` gets `w`, one hinted
     `_lr_scale = s` gets `lr * s`. Frozen parameters are left out; each other parameter appears exactly once.
 
-    Hints are looked up in the modules, by name of the parameter, so they hold after copying, casting, loading, sharding
-    and parametrizing. Attributes of the same names on a `Parameter` are honoured too and overrule hints of that name;
-    `_no_weight_decay = True` prevails over `_weight_decay`.
+    Hints are looked up in the modules, by name of the parameter, so they hold after copying, casting, loading,
+    sharding, parametrizing, pruning and wrapping. Attributes of the same names on a `Parameter` are honoured too and
+    overrule hints of that name; `_no_weight_decay = True` prevails over `_weight_decay`.
 
     Args:
         module: the model, or any part of it.
-        lr: base learning rate, finite and not negative.
+        lr: base learning rate, finite and not negative: a number, or a floating-point tensor of one element for
+            optimizers that are compiled or captured in graphs. Each group then has a tensor of its own.
         weight_decay: weight decay of parameters without a hint, finite and not negative.
+        named: whether `"params"` holds pairs `(name, parameter)`, as in `module.named_parameters()`, from which
+            optimizers keep the names in their `state_dict`; default False, for parameters alone.
 
     Returns:
         Dictionaries with the keys `"params"`, `"lr"` and `"weight_decay"`, in the order of first appearance.
 
     Raises:
-        TypeError: `module` is not an `nn.Module`, or `lr` or `weight_decay` is not a number.
+        TypeError: `module` is not an `nn.Module`, `lr` or `weight_decay` is not a number, or `named` is not a bool.
         ValueError: `lr` or `weight_decay` is negative or not finite.
 
     Example:
@@ -102,19 +111,31 @@ def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict
         [(2, 0.001, 0.05)]
     """
     _check_module(module)
-    lr = _check.number("lr", lr)
+    _check.flag("named", named)
+    lr = _learning_rate(lr)
     weight_decay = _check.number("weight_decay", weight_decay)
     recorded = _recorded_hints(module)
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter in module.parameters():
+    groups: dict[tuple[float, float], list[Any]] = {}
+    for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
         hints = {key: getattr(parameter, key) for key in HINTS if hasattr(parameter, key)}
         for key, value in recorded.get(id(parameter), {}).items():
             hints.setdefault(key, value)
         decay = 0.0 if hints.get("_no_weight_decay", False) else hints.get("_weight_decay", weight_decay)
-        groups.setdefault((lr * hints.get("_lr_scale", 1.0), decay), []).append(parameter)
-    return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
+        group = groups.setdefault((hints.get("_lr_scale", 1.0), decay), [])
+        group.append((name, parameter) if named else parameter)
+    # A tensor that groups share would be changed once per group by schedulers that multiply in place.
+    return [{"params": params, "lr": lr * scale, "weight_decay": decay} for (scale, decay), params in groups.items()]
+
+
+def _learning_rate(lr: object) -> float | Tensor:
+    if not isinstance(lr, Tensor):
+        return _check.number("lr", lr)
+    if lr.numel() != 1 or not lr.is_floating_point():
+        raise TypeError(f"`lr` must be a number or a floating-point tensor of one element, got {lr!r}")
+    _check.number("lr", lr.detach().item())
+    return lr
 
 
 def _check_module(module: object) -> None:

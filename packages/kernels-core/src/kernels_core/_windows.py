@@ -246,14 +246,15 @@ class GaussianModulationND(DecayModulationND):
     Args:
         data_dim: number of axes D.
         num_channels: channels C of the kernel.
-        grid_size: points per axis of the grid over [-1, 1], at least 2. `CKConvND` fills it in.
+        grid_size: points per axis of the grid over [-1, 1], at least 2; needed, but filled in by a `CKConvND` that
+            builds the window from its description.
         min_attenuation_at_step, max_attenuation_at_limit: in (0, 1); default 0.1 and 0.95.
         init_extent: scale of the initial stds, positive; one value or one per axis; default 1.
         parametrization: what `std_param [D, C]` holds: the std (`"direct"`, the default), its logarithm (`"log"`) or
             its inverse softplus (`"softplus"`).
 
     Raises:
-        TypeError: an argument is not of its type.
+        TypeError: `grid_size` is missing, or an argument is not of its type.
         ValueError: a size, extent or attenuation is out of its range, `parametrization` is unknown, or the smallest std
             exceeds the largest.
 
@@ -280,13 +281,19 @@ class GaussianModulationND(DecayModulationND):
         self,
         data_dim: int,
         num_channels: int,
-        grid_size: int,
+        grid_size: int | None = None,
         min_attenuation_at_step: float = 0.1,
         max_attenuation_at_limit: float = 0.95,
         init_extent: float | Sequence[float] = 1.0,
         parametrization: str = "direct",
     ) -> None:
         super().__init__(data_dim, num_channels)
+        if grid_size is None:
+            raise TypeError(
+                f"{type(self).__name__} needs `grid_size`, which CKConvND fills in where it builds the window itself: "
+                "for hydra.utils.instantiate, which builds the window first, add _recursive_=False, or give "
+                "grid_size = 2 * L_cache - 1, where L_cache is the kernel's, halved on circular axes"
+            )
         self.grid_size = _check.integer("grid_size", grid_size, 2)
         self.min_attenuation_at_step = _attenuation("min_attenuation_at_step", min_attenuation_at_step)
         self.max_attenuation_at_limit = _attenuation("max_attenuation_at_limit", max_attenuation_at_limit)
