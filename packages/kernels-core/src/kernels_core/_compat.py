@@ -26,6 +26,24 @@ def tracing() -> bool:
     return torch._C._get_tracing_state() is not None
 
 
+def recording() -> bool:
+    """Whether `torch.export` or `torch.jit.trace` records a program, which is to hold plain operations only."""
+    return torch.compiler.is_exporting() or tracing()
+
+
+def is_known(size: int) -> bool:
+    """Whether a size is a number and not a symbol of an exporter or tracer; Dynamo calls both int.
+
+    https://github.com/pytorch/pytorch/blob/main/torch/fx/experimental/symbolic_shapes.py
+    """
+    if not torch.compiler.is_compiling():
+        return type(size) is int
+    # Imported by whatever is compiling; it takes a second.
+    from torch.fx.experimental.symbolic_shapes import has_static_value
+
+    return has_static_value(size)
+
+
 def forward_mode_active() -> bool:
     """Whether a level of forward-mode differentiation is open.
 
@@ -46,6 +64,15 @@ def dynamo_imported() -> bool:
 # Up to torch 2.14, Dynamo may ignore the backward of an autograd.Function under torch.func.grad: wrong gradients, no
 # error. https://github.com/pytorch/pytorch/blob/main/torch/_dynamo/variables/higher_order_ops.py traces them.
 DYNAMO_DROPS_BACKWARD = tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 15)
+
+
+def needs_plain_operations() -> bool:
+    """Whether a convolution has to be made of torch's own operations: programs to record, and forward mode.
+
+    The jvp of an autograd.Function runs with forward mode off, so nested tangents would be lost without an error:
+    https://github.com/pytorch/pytorch/blob/main/torch/csrc/autograd/custom_function.cpp
+    """
+    return recording() or (not torch.compiler.is_compiling() and forward_mode_active())
 
 
 def has_hooks(module: nn.Module) -> bool:
