@@ -113,7 +113,7 @@ def test_traced_program_runs_without_this_package(name: str, tmp_path: Path) -> 
     with warnings.catch_warnings():
         # Checks of arguments are conditions on numbers, which a trace does not contain.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
-        warnings.filterwarnings("ignore", ".torch.jit.trace.* is deprecated")
+        warnings.filterwarnings("ignore", ".torch.jit.* is deprecated")
         torch.jit.save(torch.jit.trace(layer, args), tmp_path / "program.ts")
     run_bare("trace", tmp_path / "program.ts", layer, [(args, kwargs)])
 
