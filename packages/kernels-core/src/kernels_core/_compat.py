@@ -75,6 +75,14 @@ def needs_plain_operations() -> bool:
     return recording() or (not torch.compiler.is_compiling() and forward_mode_active())
 
 
+def dispatch_mode_active() -> bool:
+    """Whether a mode such as `FlopCounterMode` watches every operation.
+
+    https://github.com/pytorch/pytorch/blob/main/torch/utils/_python_dispatch.py
+    """
+    return torch._C._len_torch_dispatch_stack() > 0
+
+
 def has_hooks(module: nn.Module) -> bool:
     """Whether calling the module runs hooks of its own.
 

@@ -50,8 +50,12 @@ def fftconv_nd(
     CPU, kernels of a few taps are applied directly and medium kernels to segments of long signals, where the effect
     remains local; `explain` names the route.
 
-    Differentiable to any order in reverse mode. Works under `torch.compile(fullgraph=True)`, `torch.export`,
-    `torch.func.vmap` and `grad`, and autocast. (Compiling a `torch.func` transform of it requires torch 2.15.)
+    For the same reason, non-negative operands can give slightly negative results; clamp them where that matters.
+
+    Differentiable to any order in reverse and forward mode. Works under `torch.compile(fullgraph=True)`,
+    `torch.func.vmap`, `grad` and `jacfwd`, and autocast. (Compiling a `torch.func` transform of it requires torch 2.15.)
+    Programs of `torch.export`, `torch.onnx.export(dynamo=True)` and `torch.jit.trace` hold torch's own operations only, so
+    they run without this package; they and forward mode transform whole tensors, which is slower.
 
     Example:
         >>> import torch

@@ -44,10 +44,12 @@ def fftconv_nd(
 
     Raises:
         TypeError: an operand is not a float16, bfloat16, float32 or float64 array.
-        ValueError: `kernel` differs from `x` in rank, channels or batch; a spatial axis is empty; `shortcut` is not `(C,)`; `padding` is unknown or not one per axis; `x` has no spatial axis.
+        ValueError: `kernel` differs from `x` in rank, channels or batch; a spatial axis is empty; `shortcut` is not
+            `(C,)`; `padding` is unknown or not one per axis; `x` has no spatial axis.
 
     FFT rounding spreads over the whole signal of a channel: a spike of size s changes every output, earlier ones on a
     causal axis too, by about eps * s, and a NaN or infinity reaches every output of its batch item and channel.
+    For the same reason, non-negative operands can give slightly negative results; clamp them where that matters.
     Differentiable to any order in forward and reverse mode; works under `jit`, `vmap` and `jax.checkpoint`, which
     keeps the operands instead of their spectra for the gradient.
 
@@ -74,7 +76,7 @@ def fftconv_nd(
     return jnp.moveaxis(y, 1, -1) if channels_last else y
 
 
-def _shorten(kernel: Kernel, signal: Sequence[int], paddings: Sequence[str]) -> Kernel:
+def _shorten(kernel: Operand, signal: Sequence[int], paddings: Sequence[str]) -> Operand:
     """An equivalent kernel: without lags that no two positions have, and wound around circular axes once."""
     for dim, (positions, padding) in enumerate(zip(signal, paddings, strict=True), start=2):
         taps = kernel.shape[dim]
