@@ -52,10 +52,10 @@ def fftconv_nd(
 
     For the same reason, non-negative operands can give slightly negative results; clamp them where that matters.
 
-    Differentiable to any order in reverse and forward mode. Works under `torch.compile(fullgraph=True)`,
-    `torch.func.vmap`, `grad` and `jacfwd`, and autocast. (Compiling a `torch.func` transform of it requires torch 2.15.)
-    Programs of `torch.export`, `torch.onnx.export(dynamo=True)` and `torch.jit.trace` hold torch's own operations only, so
-    they run without this package; they and forward mode transform whole tensors, which is slower.
+    Differentiable to any order in reverse and forward mode. Works under `torch.compile(fullgraph=True)`, autocast,
+    `torch.func.vmap`, `grad` and `jacfwd`. (Compiling a `torch.func` transform of it requires torch 2.15.) Programs of
+    `torch.export`, `torch.onnx.export(dynamo=True)` and `torch.jit.trace` hold torch's own operations only, so they run
+    without this package; they and forward mode transform whole tensors, which is slower.
 
     Example:
         >>> import torch
