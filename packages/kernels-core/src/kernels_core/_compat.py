@@ -26,6 +26,24 @@ def tracing() -> bool:
     return torch._C._get_tracing_state() is not None
 
 
+def recording() -> bool:
+    """Whether `torch.export` or `torch.jit.trace` records a program, which is to hold plain operations only."""
+    return torch.compiler.is_exporting() or tracing()
+
+
+def is_known(size: int) -> bool:
+    """Whether a size is a number and not a symbol of an exporter or tracer; Dynamo calls both int.
+
+    https://github.com/pytorch/pytorch/blob/main/torch/fx/experimental/symbolic_shapes.py
+    """
+    if not torch.compiler.is_compiling():
+        return type(size) is int
+    # Imported by whatever is compiling; it takes a second.
+    from torch.fx.experimental.symbolic_shapes import has_static_value
+
+    return has_static_value(size)
+
+
 def forward_mode_active() -> bool:
     """Whether a level of forward-mode differentiation is open.
 
@@ -58,6 +76,23 @@ def current_stream(device: torch.device) -> object:
     if accelerator is None or accelerator.type != device.type:
         return None
     return torch.accelerator.current_stream(device)
+
+
+def needs_plain_operations() -> bool:
+    """Whether a convolution has to be made of torch's own operations: programs to record, and forward mode.
+
+    The jvp of an autograd.Function runs with forward mode off, so nested tangents would be lost without an error:
+    https://github.com/pytorch/pytorch/blob/main/torch/csrc/autograd/custom_function.cpp
+    """
+    return recording() or (not torch.compiler.is_compiling() and forward_mode_active())
+
+
+def dispatch_mode_active() -> bool:
+    """Whether a mode such as `FlopCounterMode` watches every operation.
+
+    https://github.com/pytorch/pytorch/blob/main/torch/utils/_python_dispatch.py
+    """
+    return torch._C._len_torch_dispatch_stack() > 0
 
 
 def has_hooks(module: nn.Module) -> bool:

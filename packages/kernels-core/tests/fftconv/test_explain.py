@@ -61,7 +61,7 @@ def test_dtype_and_device_are_named() -> None:
         (("ab", (1, 2, 3)), {}, TypeError, "`x_shape`"),
         (((1, 2, 3), (1, 2.0, 3)), {}, TypeError, r"`kernel_shape\[1\]`"),
         (((1, -2, 3), (1, 2, 3)), {}, ValueError, r"`x_shape\[1\]`"),
-        (((1, 2, 3), (1, 2, 7)), {}, ValueError, "7 taps"),
+        (((1, 2, 3), (1, 2, 0)), {}, ValueError, "at least 1 position and 1 tap"),
         (((1, 2, 3), (1, 2, 3)), {"padding": "reflect"}, ValueError, "`padding`"),
         (((1, 2, 3), (1, 2, 3)), {"dtype": torch.int32}, TypeError, "`dtype`"),
         (((1, 2, 3), (1, 2, 3)), {"channels_last": 1}, TypeError, "`channels_last`"),

@@ -152,12 +152,12 @@ def test_exports_for_any_batch_and_size(case: Case, strict: bool) -> None:
     varied = dict.fromkeys(sizes, Dim.DYNAMIC)
     kernel_dims = {dim: kind for dim, kind in varied.items() if case.taps[dim - sizes[0]] > 1}
     shapes = {0: Dim.DYNAMIC} | varied, ({0: Dim.DYNAMIC} if case.per_sample else {}) | kernel_dims, None
-    program = torch.export.export(Convolution(case), case.operands(F32), dynamic_shapes=shapes, strict=strict).module()
+    program = torch.export.export(Convolution(case), case.operands(F64), dynamic_shapes=shapes, strict=strict).module()
     for batch, growth in ((2, 0), (5, 4), (3, 13)):
         signal = tuple(n + growth for n in case.signal)
         taps = tuple(k if k == 1 else k + growth for k in case.taps)
         other = Case(signal, taps, case.paddings, batch, case.channels, case.per_sample, case.channels_last)
-        operands = other.operands(F32)
+        operands = other.operands(F64)
         assert_same(program(*operands), convolution(other)(*operands))
 
 

@@ -4,7 +4,6 @@ Pure functions of sizes and boundaries, on which all routes build. Only the dire
 overlap-save the ends of a circular one.
 """
 
-import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,22 +46,17 @@ class Axis:
     @property
     def kernel_pieces(self) -> tuple[Piece, ...]:
         """Placement of the taps in the padded buffer: the origin at index 0, negative lags at the end."""
-        return _kernel_pieces(self)
-
-
-@functools.lru_cache(maxsize=4096)
-def _kernel_pieces(axis: Axis) -> tuple[Piece, ...]:
-    periods = (-1, 0, 1) if axis.periodic else (0,)
-    pieces = []
-    for shift in (period * axis.signal - axis.origin for period in periods):
-        # The lags of this copy of the kernel, cut to those that two positions can have, then split at lag 0.
-        first, end = shift, shift + axis.taps
-        if axis.periodic:
-            first, end = max(first, 1 - axis.signal), min(end, axis.signal)
-        for low, high in ((first, min(end, 0)), (max(first, 0), end)):
-            if low < high:
-                pieces.append(Piece(low - shift, low % axis.length, high - low))
-    return tuple(pieces)
+        periods = (-1, 0, 1) if self.periodic else (0,)
+        pieces = []
+        for shift in (period * self.signal - self.origin for period in periods):
+            # The lags of this copy of the kernel, cut to those that two positions can have, then split at lag 0.
+            first, end = shift, shift + self.taps
+            if self.periodic:
+                first, end = max(first, 1 - self.signal), min(end, self.signal)
+            for low, high in ((first, min(end, 0)), (max(first, 0), end)):
+                if low < high:
+                    pieces.append(Piece(low - shift, low % self.length, high - low))
+        return tuple(pieces)
 
 
 def most_taps(signal: int, padding: str) -> int:
@@ -75,7 +69,6 @@ def kernel_origin(taps: int, padding: str) -> int:
     return 0 if padding == "causal" else taps // 2
 
 
-@functools.lru_cache(maxsize=1024)
 def fast_length(minimum: int) -> int:
     """The smallest of `2^a`, `3 2^a`, `5 2^a` and `9 2^a`, a >= 1, that is at least `minimum`.
 
@@ -112,7 +105,6 @@ def plan_axis(signal: int, taps: int, padding: str) -> Axis:
     return Axis(signal, taps, origin, fast_length(signal + max(origin, taps - 1 - origin)))
 
 
-@functools.lru_cache(maxsize=1024)
 def _largest_prime(number: int) -> int:
     largest, factor = 1, 2
     while factor * factor <= number:

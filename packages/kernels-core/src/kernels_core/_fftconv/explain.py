@@ -6,6 +6,8 @@ import torch
 
 from .. import _check
 from .functional import DTYPES, check_operands
+from .layout import spatial_sizes
+from .long_kernels import shorten
 from .plan import plan_operands
 
 
@@ -52,10 +54,12 @@ def explain(
     device = torch.device(device)
     x, kernel = (torch.empty(shape, dtype=dtype, device="meta") for shape in shapes)
     paddings = check_operands(x, kernel, None, padding, _check.flag("channels_last", channels_last))
+    taps = spatial_sizes(kernel, channels_last)
+    kernel = shorten(kernel, spatial_sizes(x, channels_last), paddings, channels_last)
     plan = plan_operands(x, kernel, paddings, channels_last, on_cpu=device.type == "cpu")
     name = str(plan.problem.dtype).removeprefix("torch.")
     title = f"fftconv_nd of x {shapes[0]} and kernel {shapes[1]}, computed in {name} on {device}"
-    return "\n".join([title, *plan.describe()])
+    return "\n".join([title, *plan.describe(taps)])
 
 
 def _shape(name: str, shape: object) -> tuple[int, ...]:

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .. import _check
-from .boundary import PADDINGS, most_taps
+from .. import _check, _compat
+from .boundary import PADDINGS
+from .layout import spatial_sizes
+from .long_kernels import shorten
 from .operators import differentiable_fftconv
+from .traced import convolve_traced
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -24,14 +27,14 @@ def fftconv_nd(
 
     `y[b,c,n] = sum_j kernel[b|0,c,j] * x[b,c,n + K//2 - j] + shortcut[c] * x[b,c,n]`, per axis: the alignment of
     `torch.nn.ConvNd(padding="same")` with the kernel flipped. On a causal axis
-    `y[n] = sum_{0<=j<=n} kernel[j] * x[n-j]`. The cost does not depend on K beyond the padding.
+    `y[n] = sum_{0<=j<=n} kernel[j] * x[n-j]`. `x` is 0 outside its N positions, or repeats itself on a circular axis.
+    A kernel may be longer than the signal; the cost hardly depends on K.
 
     Args:
         x: `[B, C, *N]`, or `[B, *N, C]` with `channels_last`; its rank gives the number of axes.
         kernel: `[1|B, C, *K]`, in the same layout. A kernel of batch 1 is shared by all batch items.
         shortcut: `[C]`, of any floating dtype; default None, for none.
-        padding: `"zero"` (1 <= K <= 2N), `"circular"` (1 <= K <= N) or `"causal"` (1 <= K <= 2N; lags beyond N - 1
-            never count), one for all axes or one per axis; default `"zero"`.
+        padding: `"zero"`, `"circular"` or `"causal"`, one for all axes or one per axis; default `"zero"`.
         channels_last: layout of `x`, `kernel` and the result; default False.
 
     Returns:
@@ -39,7 +42,7 @@ def fftconv_nd(
 
     Raises:
         TypeError: an operand is not a float16, bfloat16, float32 or float64 tensor.
-        ValueError: ranks, channels, batches or devices of the operands differ, K is out of range, or a padding is
+        ValueError: ranks, channels, batches or devices of the operands differ, a spatial axis is empty, or a padding is
             unknown.
 
     FFT rounding spreads over the whole signal of a channel: a spike of size s changes every output, earlier ones on a
@@ -47,8 +50,12 @@ def fftconv_nd(
     CPU, kernels of a few taps are applied directly and medium kernels to segments of long signals, where the effect
     remains local; `explain` names the route.
 
-    Differentiable to any order in reverse mode. Works under `torch.compile(fullgraph=True)`, `torch.export`,
-    `torch.func.vmap` and `grad`, and autocast. (Compiling a `torch.func` transform of it requires torch 2.15.)
+    For the same reason, non-negative operands can give slightly negative results; clamp them where that matters.
+
+    Differentiable to any order in reverse and forward mode. Works under `torch.compile(fullgraph=True)`, autocast,
+    `torch.func.vmap`, `grad` and `jacfwd`. (Compiling a `torch.func` transform of it requires torch 2.15.) Programs of
+    `torch.export`, `torch.onnx.export(dynamo=True)` and `torch.jit.trace` hold torch's own operations only, so they run
+    without this package; they and forward mode transform whole tensors, which is slower.
 
     Example:
         >>> import torch
@@ -68,6 +75,9 @@ def fftconv_checked(
     x: Tensor, kernel: Tensor, shortcut: Tensor | None, paddings: tuple[str, ...], channels_last: bool
 ) -> Tensor:
     """`fftconv_nd` without checks, each of which would add a guard to an exported program."""
+    if _compat.needs_plain_operations():
+        return convolve_traced(x, kernel, shortcut, paddings, channels_last)
+    kernel = shorten(kernel, spatial_sizes(x, channels_last), paddings, channels_last)
     return differentiable_fftconv(x, kernel, shortcut, ",".join(paddings), channels_last)
 
 
@@ -112,12 +122,11 @@ def check_operands(
             f"`shortcut` must have shape ({channels},), one value per channel; got {tuple(shortcut.shape)}"
         )
     first = 1 if channels_last else 2
-    for axis, kind in enumerate(paddings):
+    for axis in range(len(paddings)):
         signal, taps = x.shape[first + axis], kernel.shape[first + axis]
-        limit = most_taps(signal, kind)
-        if taps < 1 or taps > limit:
+        if signal < 1 or taps < 1:
             raise ValueError(
-                f"`kernel` has {taps} taps on spatial axis {axis}, where {kind!r} padding of {signal} positions takes "
-                f"1 to {limit}"
+                f"`x` and `kernel` must have at least 1 position and 1 tap on every spatial axis, got {signal} and "
+                f"{taps} on axis {axis}"
             )
     return paddings

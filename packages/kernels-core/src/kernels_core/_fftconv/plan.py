@@ -1,7 +1,7 @@
 """The plan of a convolution: which route each of its three products takes, decided once and cached."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,11 +49,16 @@ class Plan:
         if to_taps is not None:
             self.kernel_gradient.gradients(grad, x, taps, shortcut, None, to_taps)
 
-    def describe(self) -> Iterator[str]:
-        """The plan in words, a line at a time."""
-        pairs = zip(self.axes, self.problem.taps, self.problem.paddings, strict=True)
-        for index, (axis, taps, padding) in enumerate(pairs):
-            count = f"{axis.signal} positions, {axis.taps} of {taps} taps"
+    def describe(self, taps: Sequence[int]) -> Iterator[str]:
+        """The plan in words, a line at a time, for kernels that had so many taps before they were shortened."""
+        pairs = zip(self.axes, taps, self.problem.paddings, strict=True)
+        for index, (axis, given, padding) in enumerate(pairs):
+            folded = padding == "circular" and given > axis.signal
+            count = (
+                f"{axis.signal} positions, {given} taps folded into {axis.taps}"
+                if folded
+                else (f"{axis.signal} positions, {axis.taps} of {given} taps")
+            )
             yield f"axis {index}: {padding}, {count}, origin at tap {axis.origin}"
         if self.forward is self.kernel_gradient:
             first, *rest = self.forward.describe()

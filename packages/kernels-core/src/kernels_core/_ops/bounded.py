@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import _compat
+
 
 class _Bounded(torch.autograd.Function):
     generate_vmap_rule = True
@@ -33,10 +35,18 @@ def bounded(value: Tensor, low: float, high: float) -> Tensor:
     the gradient passes wherever a descent step leads towards the range or stays in it, and is zero only for a
     parameter beyond a bound that would move further out, so it can neither get stuck nor drift away.
 
+    Forward mode knows no direction of descent: wherever it is active, the derivative is that of the clamp, 1 from bound
+    to bound and 0 beyond. Exported programs cannot hold a function of the gradient: their derivative is 1 everywhere.
+
     Example:
         >>> x = torch.tensor([0.5, 3.0], requires_grad=True)
         >>> bounded(x, 1.0, 2.0).sub(torch.tensor([2.0, 1.0])).square().sum().backward()
         >>> x.grad.tolist()
         [-2.0, 2.0]
     """
+    if _compat.recording():
+        fixed = value.detach()
+        return fixed.clamp(low, high) + (value - fixed)
+    if not torch.compiler.is_compiling() and _compat.forward_mode_active():
+        return torch.where((value < low) | (value > high), value.detach().clamp(low, high), value)
     return _Bounded.apply(value, low, high)

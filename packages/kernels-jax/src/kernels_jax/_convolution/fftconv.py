@@ -29,14 +29,14 @@ def fftconv_nd(
 
     `y[b,c,n] = sum_j kernel[b|0,c,j] * x[b,c,n + K//2 - j] + shortcut[c] * x[b,c,n]`, per axis: the alignment of
     `jax.lax.conv_general_dilated` with `padding="SAME"` and the kernel flipped. On a causal axis
-    `y[n] = sum_{0<=j<=n} kernel[j] * x[n-j]`. The cost depends on K only through the padding.
+    `y[n] = sum_{0<=j<=n} kernel[j] * x[n-j]`. `x` is 0 outside its N positions, or repeats itself on a circular axis.
+    A kernel may be longer than the signal; the cost depends on K only through the padding.
 
     Args:
         x: `(B, C, *N)`, or `(B, *N, C)` with `channels_last`; the rank gives the number of axes.
         kernel: `(1|B, C, *K)`, or `(1|B, *K, C)` with `channels_last`. Batch 1 is shared by all batch items.
         shortcut: `(C,)`, any floating dtype. Default: None, no shortcut.
-        padding: `"zero"` (default; 1 <= K <= 2N), `"circular"` (1 <= K <= N) or `"causal"` (1 <= K <= 2N; lags beyond
-            N - 1 have no effect), one for all axes or one per axis.
+        padding: `"zero"` (default), `"circular"` or `"causal"`, one for all axes or one per axis.
         channels_last: whether channels are the last axis of `x`, `kernel` and the result. Default: False.
 
     Returns:
@@ -44,11 +44,12 @@ def fftconv_nd(
 
     Raises:
         TypeError: an operand is not a float16, bfloat16, float32 or float64 array.
-        ValueError: `kernel` differs from `x` in rank, channels or batch, or has too many taps or none for the padding
-            of an axis; `shortcut` is not `(C,)`; `padding` is unknown or not one per axis; `x` has no spatial axis.
+        ValueError: `kernel` differs from `x` in rank, channels or batch; a spatial axis is empty; `shortcut` is not
+            `(C,)`; `padding` is unknown or not one per axis; `x` has no spatial axis.
 
     FFT rounding spreads over the whole signal of a channel: a spike of size s changes every output, earlier ones on a
     causal axis too, by about eps * s, and a NaN or infinity reaches every output of its batch item and channel.
+    For the same reason, non-negative operands can give slightly negative results; clamp them where that matters.
     Differentiable to any order in forward and reverse mode; works under `jit`, `vmap` and `jax.checkpoint`, which
     keeps the operands instead of their spectra for the gradient.
 
@@ -65,14 +66,31 @@ def fftconv_nd(
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     if channels_last:
         x, kernel = jnp.moveaxis(x, -1, 1), jnp.moveaxis(kernel, -1, 1)
-    plan = [plan_axis(*axis) for axis in zip(x.shape[2:], kernel.shape[2:], paddings, strict=True)]
     # JAX has no FFT in half precision.
     dtype = jnp.promote_types(jnp.promote_types(x.dtype, kernel.dtype), jnp.float32)
-    taps = kernel.astype(dtype)
+    taps = _shorten(kernel.astype(dtype), x.shape[2:], paddings)
+    plan = [plan_axis(*axis) for axis in zip(x.shape[2:], taps.shape[2:], paddings, strict=True)]
     if shortcut is not None:
         taps = _with_shortcut(taps, jnp.asarray(shortcut, dtype), plan)
     y = _convolve(x.astype(dtype), taps, plan).astype(x.dtype)
     return jnp.moveaxis(y, 1, -1) if channels_last else y
+
+
+def _shorten(kernel: Operand, signal: Sequence[int], paddings: Sequence[str]) -> Operand:
+    """An equivalent kernel: without lags that no two positions have, and wound around circular axes once."""
+    for dim, (positions, padding) in enumerate(zip(signal, paddings, strict=True), start=2):
+        taps = kernel.shape[dim]
+        origin = 0 if padding == "causal" else taps // 2
+        if padding == "circular" and taps > positions:
+            # Zeros before and after, so that taps whose lags agree modulo N come to agree in their index modulo N.
+            before = (positions // 2 - origin) % positions
+            widths = [(0, 0)] * kernel.ndim
+            widths[dim] = (before, -(before + taps) % positions)
+            shape = (*kernel.shape[:dim], -1, positions, *kernel.shape[dim + 1 :])
+            kernel = jnp.pad(kernel, widths).reshape(shape).sum(dim)
+        elif padding == "zero" and taps > 2 * positions:
+            kernel = jax.lax.slice_in_dim(kernel, origin - positions + 1, origin + positions, axis=dim)
+    return kernel
 
 
 def _convolve(x: Signal, kernel: Kernel, plan: Sequence[AxisPlan]) -> Signal:
@@ -141,12 +159,11 @@ def _check_operands(
     if shortcut is not None and shortcut.shape != (channels,):
         raise ValueError(f"`shortcut` must have shape ({channels},), one value per channel; got {shortcut.shape}")
     first = 1 if channels_last else 2
-    for axis, kind in enumerate(paddings):
+    for axis in range(len(paddings)):
         signal, taps = x.shape[first + axis], kernel.shape[first + axis]
-        limit = signal if kind == "circular" else 2 * signal
-        if not 1 <= taps <= limit:
+        if signal < 1 or taps < 1:
             raise ValueError(
-                f"`kernel` has {taps} taps on spatial axis {axis}, where {kind!r} padding of {signal} positions takes "
-                f"1 to {limit}"
+                f"`x` and `kernel` must have at least 1 position and 1 tap on every spatial axis, got {signal} and "
+                f"{taps} on axis {axis}"
             )
     return paddings
