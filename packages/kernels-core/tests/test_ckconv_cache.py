@@ -103,6 +103,7 @@ def test_kernel_is_recomputed_with_gradients_and_with_conditioning(evaluations: 
     assert len(evaluations) == 7
 
 
+@pytest.mark.filterwarnings("ignore:`conditioning` is ignored")
 def test_conditioning_without_a_generator_is_still_a_constant(evaluations: list[str]) -> None:
     layer = eval_layer()
     results = [kept(layer, conditioning=torch.randn(2, 3)) for _ in range(3)]

@@ -13,6 +13,15 @@ from torch import Tensor, nn
 GAUSSIAN = LazyConfig(GaussianModulationND)(data_dim=2, num_channels=4)
 
 
+class Foreign(nn.Module):
+    """A kernel that makes its own grid, so that a layer can neither read nor change its spacing."""
+
+    L_cache = 8
+
+    def forward(self, seq_lens: tuple[int, ...], conditioning: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+
 def make(**options: Any) -> CKConvND:
     return CKConvND(**{"data_dim": 2, "hidden_dim": 4, "kernel_cfg": kernel_cfg(), **options})
 
@@ -44,9 +53,13 @@ def make(**options: Any) -> CKConvND:
         ({"grid_type": "double", "fft_padding": "circular"}, ValueError, "`grid_type`.*'single'.*'double'"),
         ({"grid_type": "single", "fft_padding": "causal"}, ValueError, "`grid_type`.*'double'.*'single'"),
         ({"grid_type": "single", "fft_padding": ["zero", "zero"]}, ValueError, "`grid_type`.*None.*'single'"),
-        ({"kernel_cfg": kernel_cfg(L_cache=2), "fft_padding": "circular"}, ValueError, "`kernel_cfg`.*L_cache=2.* 3"),
-        ({"kernel_cfg": make_kernel(), "fft_padding": "circular"}, ValueError, "`kernel_cfg`.*ready module"),
-        ({"kernel_cfg": make_kernel, "grid_type": "single"}, ValueError, "`kernel_cfg`.*L_cache"),
+        (
+            {"kernel_cfg": kernel_cfg(L_cache=2), "fft_padding": "circular"},
+            ValueError,
+            r"`kernel_cfg`.*L_cache=\(2, 2\).* 3",
+        ),
+        ({"kernel_cfg": Foreign(), "fft_padding": "circular"}, ValueError, "`kernel_cfg`.*ready Foreign.*LazyConfig"),
+        ({"kernel_cfg": Foreign, "grid_type": "single"}, ValueError, "`kernel_cfg`.*L_cache"),
         ({"kernel_cfg": make_kernel(out_dim=5)}, ValueError, "`kernel_cfg`.*out_dim=5.* 4"),
         ({"kernel_cfg": make_kernel(data_dim=1)}, ValueError, "`kernel_cfg`.*data_dim=1.* 2"),
         ({"kernel_cfg": lambda: 3}, TypeError, "`kernel_cfg`.*int"),

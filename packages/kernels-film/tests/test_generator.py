@@ -86,7 +86,8 @@ def test_defaults_attributes_and_state_dict() -> None:
     assert {name: getattr(generator, name) for name in given} == given
     shapes = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
     assert shapes == {"mlp.0.weight": (64, 5), "mlp.0.bias": (64,), "mlp.2.weight": (36, 64), "mlp.2.bias": (36,)}
-    assert [type(module) for module in generator.mlp] == [nn.Linear, nn.GELU, nn.Linear]
+    assert [type(module) for module in generator.mlp[:2]] == [nn.Linear, nn.GELU]
+    assert (generator.mlp[2].in_features, generator.mlp[2].out_features) == (64, 36)
 
 
 def marks(module: nn.Module) -> dict[str, dict[str, object]]:
@@ -239,3 +240,57 @@ def test_bad_arguments(changes: dict[str, Any], error: Any, message: str) -> Non
 def test_bad_conditioning(conditioning: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()(conditioning)
+
+
+def trunc_normal(module: nn.Module) -> None:
+    """As in timm and nanoGPT."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
+
+
+@pytest.mark.parametrize("init_type", ["identity", "small_random"])
+def test_initialisers_of_all_linear_layers_leave_the_output_alone(init_type: str) -> None:
+    generator = make(init_type=init_type)
+    before = copy.deepcopy(generator.mlp[2].state_dict())
+    generator.apply(trunc_normal)
+    assert all(torch.equal(value, before[key]) for key, value in generator.mlp[2].state_dict().items())
+    gammas, betas = zip(*generator(torch.randn(4, 5)), strict=True)
+    assert all((gamma - 1).abs().max() < 0.1 for gamma in gammas)
+    assert all(beta.abs().max() < 0.1 for beta in betas)
+
+
+@pytest.mark.parametrize("init_type", ["identity", "small_random"])
+def test_reset_parameters_after_the_meta_device(init_type: str) -> None:
+    with torch.device("meta"):
+        generator = make(init_type=init_type)
+    assert len(generator(torch.empty(4, 5, device="meta"))) == SIZES["num_film_layers"]
+    generator.to_empty(device="cpu")
+    for parameter in generator.parameters():
+        parameter.data.fill_(torch.nan)
+    for module in generator.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    torch.testing.assert_close(generator.mlp[2].bias, make().mlp[2].bias, rtol=0, atol=0)
+    assert bool(generator.mlp[2].weight.any()) == (init_type == "small_random")
+    assert 0.5 < generator.mlp[0].weight.abs().max() / make().mlp[0].weight.abs().max() < 2
+    built = make(init_type=init_type)
+    torch.manual_seed(0)
+    generator.reset_parameters()
+    for key, value in built.state_dict().items():
+        assert torch.equal(value, generator.state_dict()[key]), key
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("num_film_layers", 1), ("cond_dim", 2), ("no_weight_decay", True), ("init_std", 1.0)]
+)
+def test_attributes_that_decided_the_parameters_are_fixed(name: str, value: object) -> None:
+    with pytest.raises(AttributeError, match=f"`{name}` of a KernelFiLMGenerator is fixed"):
+        setattr(make(), name, value)
+
+
+def test_the_generator_runs_quantised_and_offloaded() -> None:
+    """Its first layer's weight is no tensor then, or an empty one until the layer runs."""
+    generator, conditioning = make(init_type="small_random"), torch.randn(4, 5)
+    generator.mlp[0] = type("Packed", (nn.Module,), {"weight": None, "forward": lambda self, x: x.new_ones(4, 64)})()
+    assert len(generator(conditioning)) == SIZES["num_film_layers"]

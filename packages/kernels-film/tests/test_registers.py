@@ -148,3 +148,19 @@ def test_compression_of_another_width() -> None:
 
 def test_public_classes_are_pickled_under_the_package() -> None:
     assert {getattr(kernels_film, name).__module__ for name in kernels_film.__all__} == {"kernels_film"}
+
+
+def test_reset_parameters() -> None:
+    pooling, compress = RegisterPooling(3), RegisterCompressConcat(4, 8, 2)
+    for parameter in (*pooling.parameters(), *compress.parameters()):
+        parameter.data.fill_(torch.nan)
+    pooling.reset_parameters()
+    compress.reset_parameters()
+    assert torch.equal(pooling.logits, torch.zeros(3))
+    assert 0.1 < compress.compress.weight.abs().max() < 8**-0.5 + 1e-6
+
+
+@pytest.mark.parametrize("module", [RegisterPooling(3), RegisterCompressConcat(3, 8, 2)])
+def test_attributes_that_decided_the_parameters_are_fixed(module: nn.Module) -> None:
+    with pytest.raises(AttributeError, match=r"`num_registers` of a Register.* is fixed"):
+        module.num_registers = 2

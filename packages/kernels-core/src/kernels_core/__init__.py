@@ -3,6 +3,7 @@
 from ._ckconv import CKConvND
 from ._fftconv.explain import explain
 from ._fftconv.functional import fftconv_nd
+from ._float32 import keep_float32
 from ._kernels.base import ImplicitKernelND
 from ._kernels.coordinates import axis_coordinates, coordinate_grid
 from ._kernels.embedding import SIRENPositionalEmbeddingND, siren_bound
@@ -65,6 +66,7 @@ __all__ = [
     "instantiate",
     "param_groups",
     "mark_parameters",
+    "keep_float32",
     # the process
     "keep_freed_memory",
 ]

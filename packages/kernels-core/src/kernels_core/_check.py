@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import TypeVar
 
+from torch import nn
+
 T = TypeVar("T")
 
 
@@ -68,6 +70,12 @@ def per_axis(name: str, value: object, data_dim: int, check: Callable[[str, obje
     if len(value) != data_dim:
         raise ValueError(f"`{name}` must be one value or {data_dim} values, one per axis; got {len(value)}: {value!r}")
     return tuple(check(f"{name}[{axis}]", item) for axis, item in enumerate(value))
+
+
+def module(name: str, value: object) -> None:
+    """Check that `value` is a module."""
+    if not isinstance(value, nn.Module):
+        raise TypeError(f"`{name}` must be an nn.Module, got {type(value).__name__}")
 
 
 def choice(name: str, value: object, allowed: Sequence[str]) -> str:

@@ -12,15 +12,17 @@ from ._cache import ConstantCache
 from ._fftconv.functional import DTYPES, fftconv_checked, paddings_per_axis
 from ._fftconv.prepared import PreparedKernel
 from ._kernels.base import ImplicitKernelND
-from ._kernels.coordinates import axis_coordinates, coordinate_grid, normalize_L_cache
+from ._kernels.coordinates import Axes, axis_coordinates, coordinate_grid, normalize_L_cache
 from ._lazy import build_module, describe, takes_argument
+from ._module import KernelsModule, warn_once
+from ._ops.precision import autocast_dtype
 from ._windows import ModulationND
 
 GRID_TYPES = ("double", "single")
 FFT_BACKENDS = ("auto", "torch_fft")
 
 
-class CKConvND(nn.Module):
+class CKConvND(KernelsModule):
     """Continuous-kernel convolution: `y = conv(x, window(kernel)) + shortcut * x`, depthwise, at any size.
 
     The kernel is a network of position, evaluated at as many positions as the input needs, so one layer runs at every
@@ -30,7 +32,8 @@ class CKConvND(nn.Module):
         data_dim: number of axes D.
         hidden_dim: channels C.
         kernel_cfg: the kernel: a `LazyConfig`, `functools.partial`, `_target_` mapping or ready module. On single axes
-            the layer halves its `L_cache`, for which it needs a description.
+            its `L_cache` counts the whole axis, of which the kernel reaches half: the layer builds a kernel that is
+            described with `(L_cache + 1) // 2`, and evaluates a ready one so.
         mask_cfg: the window, likewise; default None, for no window. The layer fills in its `grid_size`.
         grid_type: `"double"` (kernel of `2N - 1` taps) or `"single"` (about N taps) on every axis; default None, for
             `"double"` on zero and causal axes and `"single"` on circular ones.
@@ -65,6 +68,8 @@ class CKConvND(nn.Module):
         torch.Size([4, 64, 40, 8])
     """
 
+    _fixed = frozenset({"data_dim", "hidden_dim", "grid_type", "fft_padding", "is_causal", "fft_backend"})
+
     def __init__(
         self,
         data_dim: int,
@@ -87,33 +92,42 @@ class CKConvND(nn.Module):
         self._paddings = _resolve_paddings(self.fft_padding, self.is_causal, self.data_dim)
         self._grid_types = _resolve_grid_types(grid_type, self.fft_padding, self._paddings)
         self.kernel = self._build_kernel(kernel_cfg)
+        self._L_cache_per_axis()  # raises where an axis is too short to halve
         self.mask = nn.Identity() if mask_cfg is None else self._build_mask(mask_cfg)
-        bound = 1 / math.sqrt(self.hidden_dim)
-        self.shortcut = nn.Parameter(torch.empty(self.hidden_dim).uniform_(-bound, bound))
+        self.shortcut = nn.Parameter(torch.empty(self.hidden_dim))
+        self._reset_own()
         self._constants = ConstantCache(maxsize=4)
 
     def _build_kernel(self, cfg: Any) -> nn.Module:
+        single = tuple(kind == "single" for kind in self._grid_types)
         overrides: dict[str, Any] = {}
-        if "single" in self._grid_types and (described := describe(cfg)) and "L_cache" in described.kwargs:
-            L_cache = described.kwargs["L_cache"]
-            halved = tuple(
-                (length + 1) // 2 if kind == "single" else length
-                for length, kind in zip(normalize_L_cache(L_cache, self.data_dim), self._grid_types, strict=True)
-            )
-            if min(halved) < 2:
-                raise ValueError(f"`kernel_cfg` has L_cache={L_cache}: single axes halve it, so they need at least 3")
+        if any(single) and (described := describe(cfg)) and "L_cache" in described.kwargs:
+            halved = _halve(normalize_L_cache(described.kwargs["L_cache"], self.data_dim), single)
             overrides["L_cache"] = halved if len(set(halved)) > 1 else halved[0]
         kernel = build_module("kernel_cfg", cfg, **overrides)
-        if "single" in self._grid_types and not overrides and hasattr(kernel, "L_cache"):
+        if any(single) and not overrides and hasattr(kernel, "L_cache") and not _takes_axes(kernel):
             raise ValueError(
                 f"`kernel_cfg`: this layer's grid is {self._grid_types}, and on single axes it must halve the kernel's "
-                "L_cache; pass a description, LazyConfig(Kernel)(..., L_cache=...), not a ready module or a closure"
+                f"L_cache, which a ready {type(kernel).__name__} does not let it do: pass a description, "
+                "LazyConfig(Kernel)(..., L_cache=...)"
             )
         _check_geometry("kernel_cfg", kernel, data_dim=self.data_dim, out_dim=self.hidden_dim)
+        if overrides and isinstance(kernel, ImplicitKernelND):
+            kernel._halved = single
         return kernel
 
+    def _L_cache_per_axis(self) -> tuple[int, ...] | None:
+        """The kernel's `L_cache` on this layer's axes; None for a kernel that has none."""
+        L_cache: tuple[int, ...] | None = getattr(self.kernel, "L_cache_per_axis", None)
+        if L_cache is None or not _takes_axes(self.kernel):
+            return L_cache
+        halved = getattr(self.kernel, "_halved", None) or (False,) * self.data_dim
+        return _halve(
+            L_cache, tuple(kind == "single" and not done for kind, done in zip(self._grid_types, halved, strict=True))
+        )
+
     def _build_mask(self, cfg: Any) -> nn.Module:
-        L_cache = getattr(self.kernel, "L_cache_per_axis", None)
+        L_cache = self._L_cache_per_axis()
         grid_size = None if L_cache is None else 2 * max(L_cache) - 1
         overrides = {"grid_size": grid_size} if grid_size is not None and takes_argument(cfg, "grid_size") else {}
         mask = build_module("mask_cfg", cfg, **overrides)
@@ -132,8 +146,8 @@ class CKConvND(nn.Module):
 
         Args:
             x: `[B, *N, C]`, or `[B, C, *N]` with `is_bhl_input=True`.
-            conditioning: `[B, ...]` for the kernel's FiLM generator, one kernel per batch item; ignored without a
-                generator. Default None, for the unmodulated kernel.
+            conditioning: `[B, ...]` for the kernel's FiLM generator, one kernel per batch item; ignored with a warning
+                by kernels without a generator. Default None, for the unmodulated kernel.
             resolution: ratio of the grid of `x` to the one the kernel was made for, one number or one per axis: the
                 spacing of coordinates is divided by it and the kernel by its product (a Riemann sum). Default 1.0.
 
@@ -147,6 +161,8 @@ class CKConvND(nn.Module):
         """
         signal = self._check_input(x, is_bhl_input)
         finer = _check.per_axis("resolution", resolution, self.data_dim, _check.positive)
+        if conditioning is not None and getattr(self.kernel, "film_generator", conditioning) is None:
+            warn_once(f"`conditioning` is ignored: the {type(self.kernel).__name__} of this layer has no `film_cfg`")
         if self._is_constant(x, conditioning):
             return self._prepared_kernel(x, signal, finer).convolve(x, channels_last=not is_bhl_input)
         kernel = self._windowed_kernel(signal, finer, conditioning)
@@ -157,13 +173,12 @@ class CKConvND(nn.Module):
 
     def _prepared_kernel(self, x: Tensor, signal: tuple[int, ...], finer: tuple[float, ...]) -> PreparedKernel:
         """The unconditioned kernel, prepared for inputs like `x`, from the cache or into it."""
-        device = x.device.type
-        autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
         # Modules are in the key because one without parameters can be replaced, too; the stream because work queued
         # on another stream need not have finished.
         modules = (*self.kernel.modules(), *self.mask.modules())
-        stream = torch.cuda.current_stream(x.device).cuda_stream if x.is_cuda else None
-        key = (signal, finer, torch.promote_types(x.dtype, torch.float32), autocast, modules, stream)
+        stream = _compat.current_stream(x.device)
+        precision = torch.promote_types(x.dtype, torch.float32), autocast_dtype(x.device.type)
+        key = (signal, finer, *precision, modules, stream)
 
         def compute() -> PreparedKernel:
             kernel = self._windowed_kernel(signal, finer, None)
@@ -171,24 +186,58 @@ class CKConvND(nn.Module):
 
         return self._constants.get(key, [*self.parameters(), *self.buffers()], compute)
 
+    def taps(
+        self, size: int | Sequence[int], conditioning: Tensor | None = None, resolution: float | Sequence[float] = 1.0
+    ) -> Tensor:
+        """The kernel that the layer convolves an input of this size with: windowed, and divided by the resolution.
+
+        `layer(x)` is `fftconv_nd(x, layer.taps(x.shape[1:-1]), layer.shortcut, channels_last=True)` with the layer's
+        boundaries as `padding`. The tap of lag 0 is the first on causal axes and number `K // 2` on the others.
+
+        Args:
+            size: size of the input, one positive integer or one per axis.
+            conditioning: as for `forward`.
+            resolution: as for `forward`.
+
+        Returns:
+            `[1|B, *K, C]`, with `K = N` taps on causal axes, `2 N - 1` on double and `2 ((N + 1) // 2) - 1` on single
+            ones, differentiable in the parameters.
+
+        Raises:
+            TypeError, ValueError: `size` is not positive integers, or `resolution` not positive.
+
+        Example:
+            >>> from kernels_core import CKConvND, LazyConfig, SIRENKernelND
+            >>> layer = CKConvND(data_dim=1, hidden_dim=4, is_causal=True,
+            ...     kernel_cfg=LazyConfig(SIRENKernelND)(out_dim=4, data_dim=1, mlp_hidden_dim=8, num_layers=2,
+            ...         embedding_dim=8, omega_0=10.0, L_cache=32, use_bias=True))
+            >>> layer.taps(20).shape
+            torch.Size([1, 20, 4])
+        """
+        signal = _check.per_axis("size", size, self.data_dim, lambda name, value: _check.integer(name, value, 1))
+        finer = _check.per_axis("resolution", resolution, self.data_dim, _check.positive)
+        return self._windowed_kernel(signal, finer, conditioning)
+
     def _windowed_kernel(
         self, signal: tuple[int, ...], finer: tuple[float, ...], conditioning: Tensor | None
     ) -> Tensor:
         """`window(kernel)`, `[1|B, *K, C]`, for a signal of this size."""
         lengths = self._grid_lens(signal)
         causal = [padding == "causal" for padding in self._paddings]
-        if isinstance(self.kernel, ImplicitKernelND):
-            geometry = zip(lengths, self.kernel.L_cache_per_axis, finer, causal, strict=True)
-            axes = [
-                axis_coordinates(length, L_cache, resolution=ratio, causal=half, device=self.shortcut.device)
-                for length, L_cache, ratio, half in geometry
-            ]
-            kernel = self.kernel.evaluate(axes, conditioning)
+        axes: Sequence[Tensor]
+        if _takes_axes(self.kernel):
+            L_cache = self._L_cache_per_axis()
+            assert L_cache is not None
+            axes = Axes(
+                axis_coordinates(length, spacing, resolution=ratio, causal=half, device=self.shortcut.device)
+                for length, spacing, ratio, half in zip(lengths, L_cache, finer, causal, strict=True)
+            )
+            kernel = self.kernel(axes, conditioning)
             self._check_kernel(kernel, (*(positions.shape[0] for positions in axes), self.hidden_dim))
         else:
             kernel, axes = self._foreign_kernel(lengths, causal, finer, conditioning)
-        if isinstance(self.mask, ModulationND):
-            kernel = self.mask.window(axes, kernel)
+        if hasattr(self.mask, "window"):
+            kernel = self.mask(axes, kernel)
         elif not isinstance(self.mask, nn.Identity):
             kernel = self.mask(coordinate_grid(axes), kernel)
         volume = math.prod(finer)
@@ -196,7 +245,7 @@ class CKConvND(nn.Module):
 
     def _foreign_kernel(
         self, lengths: tuple[int, ...], causal: list[bool], finer: tuple[float, ...], conditioning: Tensor | None
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[Tensor, Sequence[Tensor]]:
         """Kernel and axes of a module with only `forward(seq_lens, conditioning)`: whole grids at its own spacing."""
         if any(ratio != 1 for ratio in finer):
             raise ValueError(
@@ -216,7 +265,7 @@ class CKConvND(nn.Module):
             first = length - 1 if half else 0
             axes.append(positions[first:])
             kernel = kernel.narrow(1 + axis, first, kernel.shape[1 + axis] - first)
-        return kernel, axes
+        return kernel, Axes(axes)
 
     def _check_kernel(self, kernel: object, shape: tuple[int, ...]) -> None:
         """The kernel module returned a tensor of this shape after the batch axis."""
@@ -253,7 +302,7 @@ class CKConvND(nn.Module):
         """Whether kernel and spectrum depend only on parameters whose changes the cache can see."""
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or _compat.tracing():
             return False
-        if x.is_cuda and torch.cuda.is_current_stream_capturing():
+        if x.is_meta or (x.is_cuda and torch.cuda.is_current_stream_capturing()):
             return False
         # Only these kernels and windows promise to depend on nothing but their parameters and buffers.
         if not isinstance(self.kernel, ImplicitKernelND) or not isinstance(self.mask, (ModulationND, nn.Identity)):
@@ -271,6 +320,16 @@ class CKConvND(nn.Module):
             for module in part.modules()
         )
 
+    @torch.no_grad()
+    def _reset_own(self) -> None:
+        bound = 1 / math.sqrt(self.hidden_dim)
+        if not _compat.is_loaded(self.shortcut):
+            nn.init.uniform_(self.shortcut, -bound, bound)
+
+    def _geometry(self) -> dict[str, Any]:
+        L_cache = self._L_cache_per_axis()
+        return {"fft_padding": self._paddings, "grid_type": self._grid_types, "L_cache": L_cache}
+
     def train(self, mode: bool = True) -> Self:
         """Set training mode, and drop cached kernels."""
         self._constants.clear()
@@ -278,7 +337,7 @@ class CKConvND(nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         self._constants.clear()
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return super()._apply(fn, recurse)
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies and pickles start with an empty cache.
@@ -327,6 +386,19 @@ def _check_geometry(name: str, module: nn.Module, **expected: int) -> None:
             raise ValueError(
                 f"`{name}` gives a {type(module).__name__} with {attribute}={given}; this layer needs {value}"
             )
+
+
+def _takes_axes(kernel: nn.Module) -> bool:
+    """Whether `kernel` is an `ImplicitKernelND` or something around one: wrappers show what they wrap as attributes."""
+    return hasattr(kernel, "evaluate") and hasattr(kernel, "L_cache_per_axis")
+
+
+def _halve(L_cache: tuple[int, ...], single: tuple[bool, ...]) -> tuple[int, ...]:
+    """`L_cache`, on single axes that of the half that a kernel reaches."""
+    halved = tuple((length + 1) // 2 if half else length for length, half in zip(L_cache, single, strict=True))
+    if min(halved) < 2:
+        raise ValueError(f"`kernel_cfg` has L_cache={L_cache}: single axes halve it, so they need at least 3")
+    return halved
 
 
 def _resolve_paddings(fft_padding: str | Sequence[str], is_causal: bool, data_dim: int) -> tuple[str, ...]:

@@ -48,6 +48,18 @@ def dynamo_imported() -> bool:
 DYNAMO_DROPS_BACKWARD = tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 15)
 
 
+def current_stream(device: torch.device) -> object:
+    """The stream on which operations of `device` are queued now; None for devices without streams.
+
+    `torch.accelerator` is public, but raises where the build has no accelerator or another one than `device`:
+    https://github.com/pytorch/pytorch/blob/main/torch/accelerator/__init__.py
+    """
+    accelerator = torch.accelerator.current_accelerator() if device.type not in ("cpu", "meta") else None
+    if accelerator is None or accelerator.type != device.type:
+        return None
+    return torch.accelerator.current_stream(device)
+
+
 def has_hooks(module: nn.Module) -> bool:
     """Whether calling the module runs hooks of its own.
 
@@ -64,6 +76,15 @@ def registered_parameters(module: nn.Module) -> set[str]:
     https://github.com/pytorch/pytorch/blob/main/torch/nn/modules/module.py keeps them in `_parameters`.
     """
     return set(module._parameters)
+
+
+def is_loaded(parameter: Tensor) -> bool:
+    """Whether Transformers has loaded `parameter` from a checkpoint and is initialising what the checkpoint lacks.
+
+    It marks what it has loaded, and its own initialisers skip that:
+    https://github.com/huggingface/transformers/blob/main/src/transformers/initialization.py
+    """
+    return bool(getattr(parameter, "_is_hf_initialized", False))
 
 
 def tensor_version(tensor: Tensor) -> int | None:

@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from . import _check
+from ._kernels.coordinates import are_coordinates
+from ._module import KernelsModule
 from ._ops.bounded import bounded
 from ._ops.grid_affine import weighted_sum
 from ._ops.precision import at_least_float32
+from ._ops.sharding import assign
 from ._ops.tracing import is_plain_autograd
 from ._optim import hint
 
@@ -85,11 +88,14 @@ def std_from_attenuation(attenuation: float, position: float) -> float:
     return position * math.sqrt(-0.5 / math.log(attenuation))
 
 
-class ModulationND(nn.Module):
+class ModulationND(KernelsModule):
     """Base of the windows: `forward(grid, x)` multiplies `x` by a mask in [0, 1] that is 1 at the origin.
 
-    Subclasses define `axis_window`; the mask is its product over axes.
+    Subclasses define `axis_window`; the mask is its product over axes. One with parameters or buffers of its own
+    defines `reset_parameters()`, too.
     """
+
+    _fixed = frozenset({"data_dim", "num_channels"})
 
     def __init__(self, data_dim: int, num_channels: int) -> None:
         super().__init__()
@@ -113,13 +119,18 @@ class ModulationND(nn.Module):
         # With a batch axis, for otherwise its gradient would take a sum over a batch of one.
         return (kernel * mask.unsqueeze(0)).to(kernel.dtype)
 
-    def forward(self, grid: Tensor, x: Tensor) -> Tensor:
+    def forward(self, grid: Tensor | Sequence[Tensor], x: Tensor) -> Tensor:
         """`x [B, *grid, C]` times the mask at `grid [1, *grid, D]`; same shape and dtype.
+
+        The grid may also be given by the coordinates of each axis, `[size]`, which is faster.
 
         Raises:
             AssertionError: `grid` is not float32, as lower precision merges neighbouring points.
             ValueError: the last dimension is not `data_dim` or `num_channels`, or `grid` and `x` differ in size.
         """
+        if not isinstance(grid, Tensor):
+            self._check_axes(grid, x)
+            return self.window(grid, x)
         if grid.dtype != torch.float32:
             raise AssertionError(f"`grid` must be float32, because lower precision merges neighbours; got {grid.dtype}")
         fits = grid.shape[-1] == self.data_dim and x.shape[-1] == self.num_channels
@@ -132,6 +143,19 @@ class ModulationND(nn.Module):
         for axis in range(1, self.data_dim):
             mask = mask * self.axis_window(axis, grid[..., axis : axis + 1])
         return x * mask.to(x.dtype)
+
+    def _check_axes(self, axes: Sequence[Tensor], x: Tensor) -> None:
+        if not are_coordinates(axes):
+            raise TypeError(f"`grid` must be a tensor or the coordinates of each axis, got {_check.shown(axes)}")
+        if any(positions.dtype != torch.float32 for positions in axes):
+            got = ", ".join(str(positions.dtype) for positions in axes)
+            raise AssertionError(f"`grid` must be float32, because lower precision merges neighbours; got {got}")
+        fits = len(axes) == self.data_dim and x.shape[-1] == self.num_channels and x.ndim == self.data_dim + 2
+        if not fits or any(p.ndim != 1 or p.shape[0] != n for p, n in zip(axes, x.shape[1:-1], strict=True)):
+            raise ValueError(
+                f"`grid` must be {self.data_dim} axes of coordinates [size] and `x` [B, *sizes, {self.num_channels}]; "
+                f"got {[tuple(positions.shape) for positions in axes]} and {tuple(x.shape)}"
+            )
 
 
 class DecayModulationND(ModulationND):
@@ -183,15 +207,23 @@ class ExponentialModulationND(DecayModulationND):
         tensor([1.1500, 4.0275, 6.9050])
     """
 
+    _fixed = frozenset({"fast_decay_pct", "slow_decay_pct"})
+
     def __init__(
         self, data_dim: int, num_channels: int, fast_decay_pct: float = 13.81, slow_decay_pct: float = 2.3
     ) -> None:
         super().__init__(data_dim, num_channels)
         self.fast_decay_pct = _check.positive("fast_decay_pct", fast_decay_pct)
         self.slow_decay_pct = _check.positive("slow_decay_pct", slow_decay_pct)
-        ramp = torch.linspace(self.slow_decay_pct, self.fast_decay_pct, self.num_channels) / self.data_dim
-        self.weight = nn.Parameter(ramp.repeat(self.data_dim, 1), requires_grad=False)
+        self.weight = nn.Parameter(torch.empty(self.data_dim, self.num_channels), requires_grad=False)
+        self._reset_own()
         hint(self, _no_weight_decay=True)
+
+    @torch.no_grad()
+    def _reset_own(self) -> None:
+        rates = self.slow_decay_pct, self.fast_decay_pct
+        ramp = torch.linspace(*rates, self.num_channels, dtype=self.weight.dtype, device="cpu") / self.data_dim
+        assign(self.weight, ramp.repeat(self.data_dim, 1))
 
     def _distance(self, position: Tensor) -> Tensor:
         return position.abs()
@@ -231,6 +263,19 @@ class GaussianModulationND(DecayModulationND):
         (0.0311, 3.1222, True)
     """
 
+    _fixed = frozenset(
+        {
+            "grid_size",
+            "min_attenuation_at_step",
+            "max_attenuation_at_limit",
+            "init_extent",
+            "parametrization",
+            "min_std",
+            "max_std",
+        }
+    )
+    _unsaved = frozenset({"parametrization", "min_std", "max_std"})
+
     def __init__(
         self,
         data_dim: int,
@@ -255,18 +300,24 @@ class GaussianModulationND(DecayModulationND):
                 f"smallest std of {self.min_std:.4g}, above the {self.max_std:.4g} of `max_attenuation_at_limit` "
                 f"(={max_attenuation_at_limit})"
             )
-        std = torch.stack([self._initial_std(extent) for extent in self.init_extent])
-        if parametrization == "log":
-            std = std.log()
-        elif parametrization == "softplus":
-            std = std.expm1().log()
-        self.std_param = nn.Parameter(std.to(torch.get_default_dtype()))
+        self.std_param = nn.Parameter(torch.empty(self.data_dim, self.num_channels))
+        self._reset_own()
         hint(self, _no_weight_decay=True)
+
+    @torch.no_grad()
+    def _reset_own(self) -> None:
+        std = torch.stack([self._initial_std(extent) for extent in self.init_extent])
+        if self.parametrization == "log":
+            std = std.log()
+        elif self.parametrization == "softplus":
+            std = std.expm1().log()
+        assign(self.std_param, std)
 
     def _initial_std(self, extent: float) -> Tensor:
         ends = (self.min_std * extent, std_from_attenuation(0.1, 1.0) * extent)
         low, high = (min(max(end, self.min_std), self.max_std) for end in ends)
-        return torch.linspace(math.log(low), math.log(high), self.num_channels, dtype=torch.float64).exp()
+        # In float64 on the CPU, which every device type need not have.
+        return torch.linspace(math.log(low), math.log(high), self.num_channels, dtype=torch.float64, device="cpu").exp()
 
     def std(self) -> Tensor:
         """The std `[D, C]` in use, in at least float32 and within `[min_std, max_std]`."""

@@ -54,7 +54,7 @@ def test_features_are_frozen_and_the_network_is_not() -> None:
 @pytest.mark.parametrize("use_bias", [True, False])
 def test_kernel_matches_numpy(num_layers: int, use_bias: bool) -> None:
     kernel = make_kernel("random_fourier", num_layers=num_layers, use_bias=use_bias, nonlinear_cfg=nn.Tanh)
-    assert [type(module).__name__ for module in kernel.kernel_network] == ["Linear", "Tanh"] * (num_layers - 1)
+    assert [type(module).__name__ for module in kernel.kernel_network] == ["KernelLinear", "Tanh"] * (num_layers - 1)
     names = ["positional_embedding.linear", *(f"kernel_network.{2 * i}" for i in range(num_layers - 1)), "out_linear"]
     (first, first_bias), *hidden, readout = oracles.layers(float64(kernel), names)
     phase = oracles.grid([oracles.axis(4, 8), oracles.axis(3, 8)]) @ first.T + first_bias

@@ -112,7 +112,10 @@ def test_attributes_and_constructor_arguments(name: str) -> None:
     assert kernel.film_generator is generator
     assert kernel.num_film_layers == len(kernel.hidden_linears) == 2
     assert isinstance(kernel.hidden_linears, nn.ModuleList)
-    assert isinstance(kernel.out_linear, nn.Linear)
+    # Code that initialises or quantises every nn.Linear of a model must leave these alone.
+    linears = [kernel.positional_embedding.linear, *kernel.hidden_linears, kernel.out_linear]
+    assert not any(isinstance(linear, nn.Linear) for linear in linears)
+    assert [linear.in_features for linear in linears] == [2, 8, 8, 8]
 
 
 LINEARS = ["positional_embedding.linear", "hidden_linears.0", "hidden_linears.1", "out_linear"]

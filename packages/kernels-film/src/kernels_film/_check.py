@@ -6,7 +6,7 @@ from numbers import Real
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def integer(name: str, value: Any) -> int:
@@ -30,8 +30,11 @@ def finite(name: str, value: Any) -> None:
         raise ValueError(f"`{name}` must be finite and not negative, got {value!r}")
 
 
-def shape(name: str, tensor: Tensor, expected: tuple[str | int, ...], weight: Tensor) -> None:
-    """`tensor` has the expected shape, letters standing for any size, and the device and dtype of `weight`."""
+def shape(name: str, tensor: Tensor, expected: tuple[str | int, ...], weight: object) -> None:
+    """`tensor` has the expected shape, letters standing for any size, and the device and dtype of `weight`.
+
+    A `weight` that is quantised, sharded or offloaded until its module runs says nothing about either.
+    """
     if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
         got = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
         raise TypeError(f"`{name}` must be a floating-point tensor, got {got}")
@@ -40,8 +43,14 @@ def shape(name: str, tensor: Tensor, expected: tuple[str | int, ...], weight: Te
     )
     if not fits:
         raise ValueError(f"`{name}` must be [{', '.join(map(str, expected))}], got {list(tensor.shape)}")
+    if not isinstance(weight, Tensor) or type(weight) not in (Tensor, nn.Parameter):
+        return
+    if weight.is_meta and not tensor.is_meta:
+        return
     if tensor.device != weight.device:
         raise ValueError(f"`{name}` is on {tensor.device}, but this module is on {weight.device}")
-    converted = torch.is_autocast_enabled(tensor.device.type) and torch.float64 not in (tensor.dtype, weight.dtype)
+    device = tensor.device.type
+    autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    converted = autocast and torch.float64 not in (tensor.dtype, weight.dtype)
     if tensor.dtype != weight.dtype and not converted:
         raise TypeError(f"`{name}` is {tensor.dtype}, but this module is {weight.dtype}: convert one of them")

@@ -4,10 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from . import _check
+from ._init import is_loaded
+from ._module import FilmModule
 from ._optim import hint
 
 
-class RegisterPooling(nn.Module):
+class RegisterPooling(FilmModule):
     """Learned weighted mean of registers, `c = sum_r softmax(logits)_r * x_r`.
 
     `logits` start at 0, which gives the plain mean, and take no weight decay where `_no_weight_decay` is honoured.
@@ -27,11 +29,18 @@ class RegisterPooling(nn.Module):
         tensor([[2., 3.]], grad_fn=<SumBackward1>)
     """
 
+    _fixed = frozenset({"num_registers"})
+
     def __init__(self, num_registers: int) -> None:
         super().__init__()
         self.num_registers = _check.integer("num_registers", num_registers)
         self.logits = nn.Parameter(torch.zeros(self.num_registers))
         hint(self, "logits", _no_weight_decay=True)
+
+    def reset_parameters(self) -> None:
+        """Set the logits to 0, the plain mean."""
+        if not is_loaded(self.logits):
+            nn.init.zeros_(self.logits)
 
     def forward(self, registers: Tensor) -> Tensor:
         """The pooled vectors `[B, C]` of `registers [B, R, C]`.
@@ -51,7 +60,7 @@ class RegisterPooling(nn.Module):
         return f"num_registers={self.num_registers}"
 
 
-class RegisterCompressConcat(nn.Module):
+class RegisterCompressConcat(FilmModule):
     """Concatenation of registers, each compressed by one shared projection without bias.
 
     Registers keep their identity, which `RegisterPooling` averages away.
@@ -74,12 +83,18 @@ class RegisterCompressConcat(nn.Module):
         (torch.Size([2, 12]), 12)
     """
 
+    _fixed = frozenset({"num_registers", "hidden_dim", "compressed_dim"})
+
     def __init__(self, num_registers: int, hidden_dim: int, compressed_dim: int) -> None:
         super().__init__()
         self.num_registers = _check.integer("num_registers", num_registers)
         self.hidden_dim = _check.integer("hidden_dim", hidden_dim)
         self.compressed_dim = _check.integer("compressed_dim", compressed_dim)
         self.compress = nn.Linear(self.hidden_dim, self.compressed_dim, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Draw the projection anew."""
+        self.compress.reset_parameters()
 
     @property
     def out_dim(self) -> int:

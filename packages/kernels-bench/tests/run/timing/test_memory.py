@@ -63,3 +63,19 @@ def test_what_cannot_be_measured_is_none_and_the_next_is_measured() -> None:
     case = ConvCase(label="test", signal=(64,), batch=1, channels=4, padding=("causal",))
     assert extra_bytes(case, "nobody", threads=1) is None
     assert extra_bytes(case, OURS, threads=1) is not None
+
+
+def test_the_library_measured_leaves_the_allocator_alone() -> None:
+    """A convolution by FFT would otherwise set glibc to keep what it frees, and the peak would count that."""
+    script = """
+from kernels_bench.run._timing.memory import keep_no_freed_memory
+keep_no_freed_memory()
+import torch
+from kernels_core import fftconv_nd
+from kernels_core._ops import allocator
+allocator._set = lambda enabled: print("set", enabled)
+fftconv_nd(torch.zeros(1, 1, 512), torch.zeros(1, 1, 512))
+print("measured")
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout == "measured\n"

@@ -1,20 +1,23 @@
 """The base of all kernels: a function of position with a geometry."""
 
 from collections.abc import Sequence
+from typing import overload
 
 import torch
 from torch import Tensor, nn
 
 from .. import _check
-from .coordinates import centred_axes, coordinate_grid, normalize_L_cache
+from .._module import KernelsModule
+from .coordinates import are_coordinates, centred_axes, coordinate_grid, normalize_L_cache
 
 
-class ImplicitKernelND(nn.Module):
+class ImplicitKernelND(KernelsModule):
     """Base of all kernels that are functions of position; subclass it and write `evaluate` to make your own.
 
-    `CKConvND` calls `evaluate`, on the part of the grid that it needs: hooks on a kernel's `forward` do not run there.
-    In eval mode the layer keeps the result, so `evaluate` must depend on nothing but its arguments, parameters and
-    buffers; after changing a plain attribute by hand call `eval()` on the layer.
+    `CKConvND` calls the kernel with the coordinates that it needs, and `forward` passes them on to `evaluate`. In eval
+    mode the layer keeps the result, so `evaluate` must depend on nothing but its arguments, parameters and buffers;
+    after changing a plain attribute by hand call `eval()` on the layer. A kernel with parameters or buffers of its own
+    defines `reset_parameters()`, too.
 
     Args:
         data_dim: number of axes D.
@@ -40,6 +43,10 @@ class ImplicitKernelND(nn.Module):
         (torch.Size([1, 15, 2]), torch.Size([1, 15, 1]))
     """
 
+    _fixed = frozenset({"data_dim", "out_dim", "L_cache", "L_cache_per_axis"})
+    _unsaved = frozenset({"L_cache_per_axis"})
+    # The axes on which a layer has halved `L_cache` when it built this kernel.
+    _halved: tuple[bool, ...] | None = None
     film_generator: nn.Module | None
 
     def __init__(self, data_dim: int, out_dim: int, L_cache: int | Sequence[int]) -> None:
@@ -62,20 +69,31 @@ class ImplicitKernelND(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} must define evaluate(self, axes, conditioning=None)")
 
-    def forward(self, seq_lens: Sequence[int], conditioning: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The kernel and its grid, `2 * L_d - 1` points on axis d.
+    @overload
+    def forward(self, seq_lens: Sequence[int], conditioning: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
+
+    @overload
+    def forward(self, seq_lens: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor: ...
+
+    def forward(
+        self, seq_lens: Sequence[int] | Sequence[Tensor], conditioning: Tensor | None = None
+    ) -> tuple[Tensor, Tensor] | Tensor:
+        """The kernel and its grid, `2 * L_d - 1` points on axis d; or `evaluate`, for coordinates.
 
         Args:
-            seq_lens: one length `L_d`, a positive integer, per axis.
+            seq_lens: one length `L_d`, a positive integer, per axis; or the float32 coordinates of each axis, `[size]`.
             conditioning: `[B, ...]` for the FiLM generator; ignored without one. None gives the plain kernel.
 
         Returns:
-            The kernel `[1|B, *grid, out_dim]` and the float32 coordinates `[1, *grid, data_dim]`.
+            For lengths, the kernel `[1|B, *grid, out_dim]` and the float32 coordinates `[1, *grid, data_dim]`; for
+            coordinates, the kernel `[1|B, *sizes, out_dim]` alone.
 
         Raises:
             TypeError, ValueError: `seq_lens` is not one positive integer per axis.
         """
-        axes = centred_axes(seq_lens, self.L_cache_per_axis, self._device())
+        if are_coordinates(seq_lens):
+            return self.evaluate(seq_lens, conditioning)
+        axes = centred_axes(seq_lens, self.L_cache_per_axis, self._device())  # type: ignore[arg-type]
         return self.evaluate(axes, conditioning), coordinate_grid(axes)
 
     def _device(self) -> torch.device | None:

@@ -6,6 +6,7 @@ takes fewer or more points of the same grid.
 """
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -53,6 +54,21 @@ def axis_coordinates(
     L_cache, resolution = _check.integer("L_cache", L_cache, 2), _check.positive("resolution", resolution)
     first = 0 if causal else 1 - length
     return torch.arange(first, length, device=device, dtype=torch.float32) / ((L_cache - 1) * resolution)
+
+
+class Axes(tuple[Tensor, ...]):
+    """Coordinates of each axis, as the layer hands them to its kernel and window.
+
+    What wraps a module for mixed precision casts the tensors in its arguments, in tuples too but not in this class,
+    and bfloat16 would merge neighbouring positions.
+    """
+
+    __slots__ = ()
+
+
+def are_coordinates(values: Sequence[object]) -> TypeGuard[Sequence[Tensor]]:
+    """Whether these are coordinates of each axis, and not lengths."""
+    return isinstance(values, Sequence) and len(values) > 0 and all(isinstance(item, Tensor) for item in values)
 
 
 def centred_axes(seq_lens: Sequence[int], L_cache_per_axis: Sequence[int], device: torch.device | None) -> list[Tensor]:

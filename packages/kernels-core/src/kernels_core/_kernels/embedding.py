@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from typing import overload
 
 from torch import Tensor, nn
 
 from .. import _check
+from .._module import KernelsModule, warn_half_precision
 from .._ops.grid_affine import grid_affine
-from .._ops.precision import at_least_float32
-from .._ops.tracing import is_plain
+from .._ops.precision import at_least_float32, full_precision
+from .._ops.tracing import runs_only
 from .._optim import hint
-from .coordinates import centred_axes, coordinate_grid, normalize_L_cache
+from .coordinates import are_coordinates, centred_axes, coordinate_grid, normalize_L_cache
+from .linear import PositionLinear, Step, uniform
 from .recompute import Weights
 
 
@@ -28,21 +31,27 @@ def siren_bound(fan_in: int, omega_0: float = 1.0, *, is_first: bool = False) ->
     return 2 * math.pi * omega_0 / fan_in if is_first else math.sqrt(6 / fan_in)
 
 
-def _projection(axes: Sequence[Tensor], linear: nn.Linear, weights: Weights | None) -> Tensor:
+def _projection(axes: Sequence[Tensor], linear: nn.Module, weights: Weights | None) -> Tensor:
     """`linear`, or `weights` in its place, on the product grid: `[*sizes, rows]`, in at least float32."""
+    weight: Tensor
+    bias: Tensor | None
     if weights is not None:
         weight, bias = weights["linear.weight"], weights.get("linear.bias")
-    elif is_plain(linear):
-        weight, bias = linear.weight, linear.bias
-    else:
-        return at_least_float32(linear(coordinate_grid(axes)[0]))
+    elif runs_only(linear, PositionLinear):
+        weight, bias = linear.weight, linear.bias  # type: ignore[assignment]
+    else:  # hooks and adapters see every position
+        grid = coordinate_grid(axes)[0]
+        with full_precision(grid.device.type):
+            return at_least_float32(linear(grid))
     return grid_affine(axes, at_least_float32(weight), None if bias is None else at_least_float32(bias))
 
 
-class PositionalEmbeddingND(nn.Module):
+class PositionalEmbeddingND(KernelsModule):
     """Base of the first layers: a projection `linear` of position and a function of it, `_activate`."""
 
-    linear: nn.Linear
+    _fixed = frozenset({"data_dim", "embedding_dim", "L_cache", "L_cache_per_axis", "use_bias", "omega_0"})
+    _unsaved = frozenset({"L_cache_per_axis"})
+    linear: PositionLinear
 
     def __init__(
         self, data_dim: int, embedding_dim: int, L_cache: int | Sequence[int], use_bias: bool, rows: int
@@ -53,9 +62,11 @@ class PositionalEmbeddingND(nn.Module):
         self.L_cache_per_axis = normalize_L_cache(L_cache, self.data_dim)
         self.L_cache = L_cache
         self.use_bias = _check.flag("use_bias", use_bias)
-        self.linear = nn.Linear(self.data_dim, rows, bias=self.use_bias)
-        if self.linear.bias is not None:
-            nn.init.zeros_(self.linear.bias)
+        self._rows = rows
+
+    def _draw(self, *steps: Step) -> None:
+        """Make the projection, its weight drawn by these steps."""
+        self.linear = PositionLinear(self.data_dim, self._rows, bias=self.use_bias, steps=steps)
 
     def axes(self, seq_lens: Sequence[int]) -> list[Tensor]:
         """The per-axis coordinates of the grid for `seq_lens`, on this module's device."""
@@ -67,16 +78,30 @@ class PositionalEmbeddingND(nn.Module):
 
     def _features(self, axes: Sequence[Tensor], weights: Weights | None) -> Tensor:
         """`evaluate` with `weights`, by name, in place of the parameters; None for the parameters themselves."""
+        dtype = self.linear.weight.dtype
+        if dtype.itemsize < 4:
+            warn_half_precision(self, dtype)
         projection = _projection(axes, self.linear, weights)
-        return self._activate(projection, weights).to(self.linear.weight.dtype)
+        return self._activate(projection, weights).to(dtype)
 
     def _activate(self, projection: Tensor, weights: Weights | None) -> Tensor:
         """Features `[..., embedding_dim]` of the projection `[..., rows]`."""
         raise NotImplementedError
 
-    def forward(self, seq_lens: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """`(embedding [1, *grid, embedding_dim], grid [1, *grid, data_dim])` for one length per axis."""
-        axes = self.axes(seq_lens)
+    @overload
+    def forward(self, seq_lens: Sequence[int]) -> tuple[Tensor, Tensor]: ...
+
+    @overload
+    def forward(self, seq_lens: Sequence[Tensor]) -> Tensor: ...
+
+    def forward(self, seq_lens: Sequence[int] | Sequence[Tensor]) -> tuple[Tensor, Tensor] | Tensor:
+        """`(embedding [1, *grid, embedding_dim], grid [1, *grid, data_dim])` for one length per axis.
+
+        For the coordinates of each axis in place of lengths, `evaluate` of them.
+        """
+        if are_coordinates(seq_lens):
+            return self.evaluate(seq_lens)
+        axes = self.axes(seq_lens)  # type: ignore[arg-type]
         return self.evaluate(axes).unsqueeze(0), coordinate_grid(axes)
 
     def extra_repr(self) -> str:
@@ -115,8 +140,7 @@ class SIRENPositionalEmbeddingND(PositionalEmbeddingND):
     ) -> None:
         super().__init__(data_dim, embedding_dim, L_cache, use_bias, rows=embedding_dim)
         self.omega_0 = _check.positive("omega_0", omega_0)
-        bound = siren_bound(self.data_dim, self.omega_0, is_first=True)
-        nn.init.uniform_(self.linear.weight, -bound, bound)
+        self._draw(uniform(siren_bound(self.data_dim, self.omega_0, is_first=True)))
         hint(self, _no_weight_decay=True)
 
     def _activate(self, projection: Tensor, weights: Weights | None) -> Tensor:

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from .. import _check
 from .._ops.bounded import bounded
 from .._ops.precision import at_least_float32
+from .._ops.sharding import assign
 from .._optim import hint
 from .embedding import PositionalEmbeddingND
+from .linear import uniform
 from .multi_omega import BlockFrequencies, Frequencies, frequencies
 from .recompute import Weights
 from .siren import SIRENNetworkND
@@ -42,6 +44,9 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
         ([0.5, 0.5, 0.5, 0.5], torch.Size([1, 15, 4]))
     """
 
+    _fixed = frozenset({"omega_0_scale_min", "omega_0_scale_max", "apply_lr_scale"})
+    _unsaved = frozenset({"omega_0", "omega_0_scale_min", "omega_0_scale_max"})
+
     def __init__(
         self,
         data_dim: int,
@@ -71,11 +76,17 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
                 f"got values from {min(scales)} to {max(scales)}"
             )
         self.apply_lr_scale = _check.flag("apply_lr_scale", apply_lr_scale)
-        nn.init.uniform_(self.linear.weight, -1 / self.data_dim, 1 / self.data_dim)
+        self._draw(uniform(1 / self.data_dim))
+        self._initial_scales = scales
         self.omega_0_scale = nn.Parameter(torch.tensor(scales))
         hint(self, _no_weight_decay=True)
         if self.apply_lr_scale:
             hint(self, "linear.", _lr_scale=1 / (2 * math.pi * self.omega_0))
+
+    @torch.no_grad()
+    def _reset_own(self) -> None:
+        scales = torch.tensor(self._initial_scales, dtype=torch.float32, device="cpu")
+        assign(self.omega_0_scale, scales)
 
     def _activate(self, projection: Tensor, weights: Weights | None) -> Tensor:
         scale = (weights or {}).get("omega_0_scale", self.omega_0_scale)
@@ -96,6 +107,8 @@ class LearnableOmegaSIRENKernelND(SIRENNetworkND):
         >>> kernel((16,))[0].shape
         torch.Size([1, 31, 4])
     """
+
+    _fixed = frozenset({"omega_0_scale_init", "omega_0_scale_min", "omega_0_scale_max", "apply_lr_scale"})
 
     def __init__(
         self,
@@ -154,6 +167,8 @@ class BlockDiagonalLearnableOmegaSIRENKernelND(LearnableOmegaSIRENKernelND):
         >>> kernel.omega_0, kernel.positional_embedding.omega_0_scale.tolist()
         (8.0, [0.25, 0.25, 1.0, 1.0])
     """
+
+    _fixed = BlockFrequencies.FIXED
 
     def __init__(
         self,

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from .. import _check, _compat
-from .._ops.tracing import is_plain, is_unhooked
+from .._ops.tracing import is_unhooked
 from .base import ImplicitKernelND
 from .embedding import PositionalEmbeddingND
+from .linear import KernelLinear, PositionLinear, scaled
 from .recompute import Weights, chunks_of_grid, evaluate_in_chunks, weights_under
 
 # Layers without parameters, randomness or memory that treat every number by itself.
@@ -29,6 +29,8 @@ class MLPKernelND(ImplicitKernelND):
         mlp_hidden_dim: width of the hidden layers.
         num_layers: layers before the readout, the first included; at least 2.
     """
+
+    _fixed = frozenset({"mlp_hidden_dim", "num_layers", "embedding_dim", "use_bias", "omega_0"})
 
     def __init__(
         self, positional_embedding: PositionalEmbeddingND, out_dim: int, mlp_hidden_dim: int, num_layers: int
@@ -57,7 +59,7 @@ class MLPKernelND(ImplicitKernelND):
         """
         embedding = self.positional_embedding
         if weights is None:
-            features = embedding.evaluate(axes)
+            features = embedding(axes)
         else:
             features = embedding._features(axes, weights_under(weights, "positional_embedding"))
         values = self._network(features.flatten(0, -2), extra, weights)
@@ -76,10 +78,12 @@ class MLPKernelND(ImplicitKernelND):
         embedding = self.positional_embedding
         if type(embedding).evaluate is not PositionalEmbeddingND.evaluate or "evaluate" in vars(embedding):
             return None
+        if not is_unhooked(embedding):
+            return None
         for name, module in self.named_modules():
             if f"{name}.".startswith("film_generator."):
                 continue  # its gammas and betas are tensors by now
-            if is_plain(module):
+            if type(module) in (KernelLinear, PositionLinear) and is_unhooked(module):
                 # Weights lent to it as buffers or attributes would be missed.
                 known = _compat.registered_parameters(module) >= {"weight", "bias"}
             elif module is self or module is embedding:
@@ -116,10 +120,9 @@ class MLPKernelND(ImplicitKernelND):
         flops += 2 * points * width * self.out_dim
         return flops
 
-    @torch.no_grad()
-    def _scale_readout(self, readout: nn.Linear) -> None:
+    def _scale_readout(self, readout: KernelLinear) -> None:
         """Wang initialisation: kernel energy independent of resolution (CKConv, arXiv:2102.02611)."""
-        readout.weight *= math.sqrt(1 / math.prod(self.L_cache_per_axis))
+        readout.then(scaled(math.sqrt(1 / math.prod(self.L_cache_per_axis))))
 
     def extra_repr(self) -> str:
         return (

@@ -1,13 +1,16 @@
 """SIREN kernels whose first layer holds several frequencies, fixed at construction."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import _check
+from .._ops.sharding import like
 from .embedding import SIRENPositionalEmbeddingND, siren_bound
+from .linear import KernelLinear, scaled_rows, uniform
 from .siren import SIRENNetworkND
 
 Frequencies = Sequence[float] | Tensor
@@ -53,13 +56,16 @@ def block_diagonal_mask(rows: int, columns: int, num_blocks: int, off_block_scal
         >>> block_diagonal_mask(2, 4, 2, 0.1).tolist()[0] == torch.tensor([1, 1, 0.1, 0.1]).tolist()
         True
     """
-    row_block = torch.arange(rows) // (rows // num_blocks)
-    column_block = torch.arange(columns) // (columns // num_blocks)
+    row_block = torch.arange(rows, device="cpu") // (rows // num_blocks)
+    column_block = torch.arange(columns, device="cpu") // (columns // num_blocks)
     return torch.where(row_block[:, None] == column_block, 1.0, off_block_scale)
 
 
 class BlockFrequencies:
     """The checked arguments of a block-diagonal kernel: one frequency per block, spread over rows."""
+
+    # What a block-diagonal kernel holds of them.
+    FIXED = frozenset({"omega_0_min", "omega_0_max", "schedule", "num_blocks", "off_block_scale"})
 
     def __init__(
         self,
@@ -84,14 +90,18 @@ class BlockFrequencies:
         """One value per row from one per block."""
         return [value for value in values for _ in range(rows // self.num_blocks)]
 
-    @torch.no_grad()
     def couple_blocks(self, kernel: SIRENNetworkND) -> None:
         """Damp the weights between blocks, and keep the frequencies on the kernel."""
+        step = partial(_damp_between_blocks, num_blocks=self.num_blocks, off_block_scale=self.off_block_scale)
         for linear in [*kernel.hidden_linears, kernel.out_linear]:
-            assert isinstance(linear, nn.Linear)
-            rows, columns = linear.weight.shape
-            linear.weight *= block_diagonal_mask(rows, columns, self.num_blocks, self.off_block_scale)
-        kernel.register_buffer("omega_0_per_block", torch.tensor(self.per_block, dtype=torch.float32), persistent=False)
+            assert isinstance(linear, KernelLinear)
+            linear.then(step)
+        kernel._register_constant("omega_0_per_block", self.per_block)
+
+
+def _damp_between_blocks(weight: Tensor, num_blocks: int, off_block_scale: float) -> None:
+    rows, columns = weight.shape
+    weight.mul_(like(block_diagonal_mask(rows, columns, num_blocks, off_block_scale), weight))
 
 
 class MultiOmegaSIRENPositionalEmbeddingND(SIRENPositionalEmbeddingND):
@@ -123,11 +133,9 @@ class MultiOmegaSIRENPositionalEmbeddingND(SIRENPositionalEmbeddingND):
     ) -> None:
         values = frequencies("omega_0_per_row", omega_0_per_row, _check.integer("embedding_dim", embedding_dim, 1))
         super().__init__(data_dim, embedding_dim, L_cache, omega_0=sum(values) / len(values), use_bias=use_bias)
-        rows = torch.tensor(values, dtype=torch.float32)
-        self.register_buffer("omega_0_per_row", rows, persistent=False)
-        bound = siren_bound(self.data_dim, is_first=True)
-        with torch.no_grad():
-            self.linear.weight.uniform_(-bound, bound).mul_(rows[:, None])
+        self._register_constant("omega_0_per_row", values)
+        self.linear.then(uniform(siren_bound(self.data_dim, is_first=True)))
+        self.linear.then(scaled_rows(values))
 
 
 class MultiOmegaSIRENKernelND(SIRENNetworkND):
@@ -199,6 +207,8 @@ class BlockDiagonalMultiOmegaSIRENKernelND(MultiOmegaSIRENKernelND):
         >>> kernel.omega_0_per_block.tolist()
         [1.0, 2.0, 3.0, 4.0]
     """
+
+    _fixed = BlockFrequencies.FIXED
 
     def __init__(
         self,

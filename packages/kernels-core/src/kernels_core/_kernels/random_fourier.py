@@ -1,8 +1,9 @@
 """Kernels from random Fourier features: frozen frequencies under a trained network."""
 
 import math
+import pickle
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from .. import _check
 from .._lazy import build_module
 from .embedding import PositionalEmbeddingND
+from .linear import KernelLinear, normal
 from .mlp import MLPKernelND
 from .recompute import Weights, weights_under
 
@@ -32,7 +34,7 @@ class RandomFourierPositionalEmbeddingND(PositionalEmbeddingND):
             raise ValueError(f"`embedding_dim` must be even (cosines and sines in pairs), got {embedding_dim}")
         super().__init__(data_dim, embedding_dim, L_cache, use_bias, rows=embedding_dim // 2)
         self.omega_0 = _check.positive("omega_0", omega_0)
-        nn.init.normal_(self.linear.weight, std=2 * math.pi * self.omega_0)
+        self._draw(normal(2 * math.pi * self.omega_0))
         self.linear.requires_grad_(False)
 
     def _activate(self, projection: Tensor, weights: Weights | None) -> Tensor:
@@ -75,16 +77,18 @@ class RandomFourierKernelND(MLPKernelND):
         self.kernel_network = nn.Sequential()
         fan_in = self.embedding_dim
         for _ in range(self.num_layers - 1):
-            self.kernel_network.append(nn.Linear(fan_in, self.mlp_hidden_dim, bias=self.use_bias))
+            self.kernel_network.append(KernelLinear(fan_in, self.mlp_hidden_dim, bias=self.use_bias))
             self.kernel_network.append(build_module("nonlinear_cfg", nonlinear_cfg))
             fan_in = self.mlp_hidden_dim
-        self.out_linear = nn.Linear(self.mlp_hidden_dim, self.out_dim, bias=self.use_bias)
+        self.out_linear = KernelLinear(self.mlp_hidden_dim, self.out_dim, bias=self.use_bias)
         if init_method is not None:
-            with torch.no_grad():
-                for linear in [*self.kernel_network, self.out_linear]:
-                    if isinstance(linear, nn.Linear):
-                        init_method(linear.out_features)(linear.weight)
+            for linear in [*self.kernel_network, self.out_linear]:
+                if isinstance(linear, KernelLinear):
+                    linear.then(_UserInit(init_method, linear.out_features))
         self._scale_readout(self.out_linear)
+
+    def _geometry(self) -> dict[str, Any]:
+        return {**super()._geometry(), "nonlinearity": [type(layer).__name__ for layer in self.kernel_network[1::2]]}
 
     def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
         return self._evaluate(axes, ())
@@ -94,13 +98,37 @@ class RandomFourierKernelND(MLPKernelND):
             readout: Tensor = self.out_linear(self.kernel_network(h))
             return readout
         for index, layer in enumerate(self.kernel_network):
-            h = _apply(layer, h, weights_under(weights, f"kernel_network.{index}"))
-        return _apply(self.out_linear, h, weights_under(weights, "out_linear"))
+            known = weights_under(weights, f"kernel_network.{index}")
+            h = _linear(h, known) if known else layer(h)
+        return _linear(h, weights_under(weights, "out_linear"))
 
 
-def _apply(layer: nn.Module, h: Tensor, weights: Weights | None) -> Tensor:
-    """`layer(h)`, a linear layer with `weights` in place of its own if they are given."""
-    if weights is not None and isinstance(layer, nn.Linear):
-        return nn.functional.linear(h, weights["weight"], weights.get("bias"))
-    result: Tensor = layer(h)
-    return result
+def _linear(h: Tensor, weights: Weights | None) -> Tensor:
+    assert weights is not None
+    return nn.functional.linear(h, weights["weight"], weights.get("bias"))
+
+
+class _UserInit:
+    """`init_method(width)(weight)`, in a form that copies and pickles whatever the function is."""
+
+    def __init__(self, init_method: Callable[[int], Callable[[Tensor], Any]], width: int) -> None:
+        self.init_method: Callable[[int], Callable[[Tensor], Any]] | None = init_method
+        self.width = width
+
+    def __call__(self, weight: Tensor) -> None:
+        if self.init_method is None:
+            raise RuntimeError(
+                "`init_method` is a function that cannot be pickled, so this kernel lost it when it was; construct the "
+                "kernel anew to draw its parameters, or pass a function defined in a module"
+            )
+        self.init_method(self.width)(weight)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        try:
+            pickle.dumps(self.init_method)
+        except Exception:  # pickle raises whatever the object does
+            return {**vars(self), "init_method": None}
+        return vars(self)

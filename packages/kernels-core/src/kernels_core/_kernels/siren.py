@@ -11,15 +11,20 @@ from torch import Tensor, nn
 from .. import _check
 from .._lazy import build_module
 from .._ops import onednn_linear
-from .._ops.tracing import is_plain
+from .._ops.precision import autocast_dtype
+from .._ops.tracing import runs_only
 from .._optim import hint
 from .embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
+from .linear import KernelLinear, uniform
 from .mlp import MLPKernelND
 from .recompute import Weights, weights_under
 
 
 class SIRENNetworkND(MLPKernelND):
     """Sine layers, FiLM and readout over any first layer: the base of all SIREN kernels."""
+
+    _fixed = frozenset({"hidden_omega_0", "film_after_pos_embed", "num_film_layers"})
+    _unsaved = frozenset({"film_after_pos_embed"})
 
     def __init__(
         self,
@@ -78,7 +83,7 @@ class SIRENNetworkND(MLPKernelND):
     def evaluate(self, axes: Sequence[Tensor], conditioning: Tensor | None = None) -> Tensor:
         pairs: list[tuple[Tensor, Tensor]] = []
         if conditioning is not None and self.film_generator is not None:
-            pairs = list(self.film_generator(conditioning))
+            pairs = list(self.film_generator(_widened(conditioning, self.film_generator)))
             self._check_film("num_film_layers", len(pairs), self._modulations)
         extra = list(itertools.chain(*pairs))
         if any(tensor.ndim != 2 or tensor.shape[1] != self.mlp_hidden_dim for tensor in extra):
@@ -172,23 +177,29 @@ class SIRENKernelND(SIRENNetworkND):
         self.omega_0 = omega_0
 
 
-def _siren_linear(fan_in: int, fan_out: int, use_bias: bool) -> nn.Linear:
-    linear = nn.Linear(fan_in, fan_out, bias=use_bias)
-    bound = siren_bound(fan_in)
-    nn.init.uniform_(linear.weight, -bound, bound)
-    if linear.bias is not None:
-        nn.init.zeros_(linear.bias)
-    return linear
+def _siren_linear(fan_in: int, fan_out: int, use_bias: bool) -> KernelLinear:
+    return KernelLinear(fan_in, fan_out, bias=use_bias, steps=(uniform(siren_bound(fan_in)),))
 
 
 def _apply(layer: nn.Module, h: Tensor, weights: Weights | None) -> Tensor:
     """`layer(h)`, a linear layer with `weights` in place of its own if they are given."""
-    if weights is not None and isinstance(layer, nn.Linear):
+    if weights is not None:
         return onednn_linear.linear(h, weights["weight"], weights.get("bias"))
-    if isinstance(layer, nn.Linear) and is_plain(layer) and onednn_linear.suits_onednn(h, layer.weight):
-        return onednn_linear.one_tap_convolution(h, layer.weight, layer.bias)
+    if runs_only(layer, KernelLinear):
+        weight: Tensor = layer.weight  # type: ignore[assignment]
+        if onednn_linear.suits_onednn(h, weight):
+            return onednn_linear.one_tap_convolution(h, weight, layer.bias)  # type: ignore[arg-type]
     result: Tensor = layer(h)
     return result
+
+
+def _widened(conditioning: Tensor, generator: nn.Module) -> Tensor:
+    """`conditioning` in the dtype of the generator if that is the wider one, which a kernel kept in float32 needs."""
+    weight = next((p for p in generator.parameters() if p.is_floating_point()), None)
+    if weight is None or not conditioning.is_floating_point() or autocast_dtype(conditioning.device.type) is not None:
+        return conditioning
+    wider = torch.promote_types(conditioning.dtype, weight.dtype) == weight.dtype
+    return conditioning.to(weight.dtype) if wider else conditioning
 
 
 def _modulate(h: Tensor, modulation: tuple[Tensor, Tensor] | None) -> Tensor:

@@ -1,6 +1,7 @@
 """Precision of arithmetic: at least float32, and autocast switched off, saved and restored on any device."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -20,6 +21,29 @@ def autocast_state(device_type: str) -> dict[str, Any] | None:
         return None
     enabled = torch.is_autocast_enabled(device_type)
     return {"device_type": device_type, "enabled": enabled, "dtype": torch.get_autocast_dtype(device_type)}
+
+
+@contextmanager
+def full_precision(device_type: str) -> Iterator[None]:
+    """A context without autocast, and in which no product of float32 matrices runs in TF32 or bfloat16."""
+    # Compiled code keeps the setting of the process: a graph cannot change it midway.
+    backends = [] if torch.compiler.is_compiling() else [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]  # type: ignore[attr-defined]
+    before = [backend.fp32_precision for backend in backends]
+    with without_autocast(device_type):
+        try:
+            for backend in backends:
+                backend.fp32_precision = "ieee"
+            yield
+        finally:
+            for backend, precision in zip(backends, before, strict=True):
+                backend.fp32_precision = precision
+
+
+def autocast_dtype(device_type: str) -> torch.dtype | None:
+    """The dtype of autocast on devices of this type; None where it is off or there is none."""
+    if not torch.amp.is_autocast_available(device_type) or not torch.is_autocast_enabled(device_type):
+        return None
+    return torch.get_autocast_dtype(device_type)
 
 
 def restored_autocast(state: dict[str, Any] | None) -> AbstractContextManager[Any]:

@@ -21,6 +21,6 @@ def is_unhooked(module: nn.Module) -> bool:
     return "forward" not in vars(module) and not _compat.has_hooks(module)
 
 
-def is_plain(linear: nn.Module) -> bool:
-    """Whether `linear` is an `nn.Linear` given by its weight and bias: no adapter, parametrization, hook or patch."""
-    return type(linear) is nn.Linear and is_unhooked(linear)
+def runs_only(module: nn.Module, cls: type[nn.Module]) -> bool:
+    """Whether calling `module` runs the `forward` of `cls` and nothing else; its parameters may be parametrized."""
+    return isinstance(module, cls) and type(module).forward is cls.forward and is_unhooked(module)

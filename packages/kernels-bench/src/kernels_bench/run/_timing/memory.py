@@ -8,6 +8,7 @@ block of 128 KiB or more on its own, so that the peak is of memory in use and no
 import contextlib
 import ctypes
 import gc
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +50,11 @@ def _prepare(case: Case, name: str, threads: int) -> Callable[[None], int | None
 
 
 def keep_no_freed_memory() -> None:
-    """Set glibc's malloc to map large blocks on their own; on other systems nothing."""
+    """Set glibc's malloc to map large blocks on their own; on other systems nothing.
+
+    kernels-core leaves the allocator alone where the environment configures it, so the variable says that it is.
+    """
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = str(MALLOC[_MMAP_THRESHOLD])
     with contextlib.suppress(OSError, AttributeError):
         for parameter, value in MALLOC.items():
             ctypes.CDLL(None).mallopt(parameter, value)
