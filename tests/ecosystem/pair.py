@@ -1,4 +1,7 @@
-"""Programs for two processes: every `check_*` function of a file, run by one pair of processes that talk over gloo."""
+"""Programs for two processes: every `check_*` function of a file, run by one pair of processes that talk over gloo.
+
+Warnings are errors in them, except those whose message begins with one of the file's `IGNORED`.
+"""
 
 import importlib.util
 import json
@@ -71,6 +74,8 @@ def main(file: str, folder: str, rank: str, *names: str) -> None:
     # Processes that meet in a file need no free port.
     dist.init_process_group("gloo", f"file://{folder}/meeting", rank=int(rank), world_size=2, timeout=patience)
     module = load(file)
+    for message in getattr(module, "IGNORED", ()):
+        warnings.filterwarnings("ignore", message)
     with Path(folder, f"rank{rank}").open("w") as report:
         for name in names:
             try:

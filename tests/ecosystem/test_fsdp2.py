@@ -17,6 +17,12 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
+IGNORED = [
+    # The kernel is a view of its values, and the layer changes no tensor in place.
+    r"FSDP2-wrapped module \(.*\) returned a view tensor",
+    # Shards on CPUs draw their random numbers independently, which is right for them.
+    "DTensor random operators may not have complete support on cpu device mesh",
+]
 BFLOAT16 = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
 
 
@@ -106,23 +112,21 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
 
 def check_kernels_stay_in_float32_under_mixed_precision(rank: int) -> None:
     x, conditioning = batch()
-    model = Net(film=True, L_cache=256, omega_0=100.0)
+    model = Net(film=True, omega_0=300.0)
     expected = model(x, conditioning=conditioning).detach()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        under_autocast = relative_error(model(x, conditioning=conditioning).detach(), expected)
     rounded = copy.deepcopy(model)
     fully_shard(rounded, mesh=mesh(), mp_policy=BFLOAT16)
     with pytest.warns(UserWarning, match="keep_float32"):
         y = rounded(x, conditioning=conditioning)
     with warnings.catch_warnings(action="error"):
         rounded(x, conditioning=conditioning)  # once is enough
-    assert relative_error(y.detach(), expected) > 0.1
+    assert relative_error(y.detach(), expected) > 0.04
     for module in kernels_core.keep_float32(model):
         fully_shard(module, mesh=mesh())
     fully_shard(model, mesh=mesh(), mp_policy=BFLOAT16)
     y = model(x, conditioning=conditioning)
     assert y.dtype == torch.bfloat16
-    assert relative_error(y.detach(), expected) < 2 * under_autocast
+    assert relative_error(y.detach(), expected) < 0.01, relative_error(y.detach(), expected)
     y.square().mean().backward()
     assert all(parameter.grad.full_tensor().any() for parameter in model.conv.parameters())
 

@@ -15,7 +15,9 @@ with warnings.catch_warnings(action="ignore"):  # on import, libraries warn of t
     from torchao.utils import TorchAOBaseTensor
 
 # Both libraries announce their own changes.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:torch.quantize_per_tensor.*deprecated:UserWarning"
+)
 WEIGHT_ONLY, DYNAMIC = Int8WeightOnlyConfig, Int8DynamicActivationInt8WeightConfig
 
 
