@@ -52,6 +52,11 @@ def decay_by_name(model: nn.Module) -> dict[str, float]:
     return {names[parameter]: group["weight_decay"] for group in groups for parameter in group["params"]}
 
 
+def assert_close(name: str, found: Any, expected: Any, rtol: float = 1e-4) -> None:
+    """The values called `name` are equal up to rounding."""
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=rtol, msg=lambda text: f"{name}: {text}")
+
+
 def assert_initialised_like(module: nn.Module, make: Callable[[int], nn.Module]) -> None:
     """Every parameter of `module` could be one of `make(seed)`'s: equal constants, or the same distribution."""
     references = [dict(make(seed).named_parameters()) for seed in (10, 11)]
@@ -59,7 +64,7 @@ def assert_initialised_like(module: nn.Module, make: Callable[[int], nn.Module])
         drawn = getattr(parameter, "full_tensor", lambda p=parameter: p)().detach()
         first, second = (reference[name].detach() for reference in references)
         if torch.equal(first, second):
-            torch.testing.assert_close(drawn, first, msg=lambda text, name=name: f"{name}: {text}")
+            assert_close(name, drawn, first)
         else:
             assert same_distribution(drawn.flatten(), first.flatten()), f"{name}: std {drawn.std()}, not {first.std()}"
 

@@ -3,7 +3,7 @@
 import kernels_core
 import pytest
 import torch
-from models import CHANNELS, COND, LENGTH, Net, decay_by_name, make_layer
+from models import CHANNELS, COND, LENGTH, Net, assert_close, decay_by_name, make_layer
 from pair import checks, run_pair
 from torch import Tensor
 from torch.distributed.optim import ZeroRedundancyOptimizer
@@ -51,7 +51,7 @@ def check_steps_without_conditioning_work_with_the_flag(rank: int) -> None:
             optimizer.step()
             optimizer.zero_grad()
     for (name, parameter), reference in zip(model.named_parameters(), whole.parameters(), strict=True):
-        torch.testing.assert_close(parameter, reference, atol=1e-4, rtol=1e-3, msg=lambda text: f"{name}: {text}")
+        assert_close(name, parameter, reference)
 
 
 def check_the_optimizer_state_can_be_sharded(rank: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import kernels_core
 import pytest
 import torch
-from models import CHANNELS, COND, LENGTH, Net, assert_initialised_like, decay_by_name, make_layer
+from models import CHANNELS, COND, LENGTH, Net, assert_close, assert_initialised_like, decay_by_name, make_layer
 from pair import checks, run_pair
 from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
@@ -71,17 +71,17 @@ def check_any_part_can_be_sharded(rank: int) -> None:
             mine = slice(rank, rank + 1)
             mine_only = {key: value[mine] if isinstance(value, Tensor) else value for key, value in options.items()}
             y = layer(x[mine], **mine_only)
-            torch.testing.assert_close(y, expected[mine].detach(), atol=1e-6, rtol=1e-5, msg=lambda text: f"{name}: {text}")
+            assert_close(name, y, expected[mine].detach())
             y.square().mean().backward()
             for (key, parameter), reference in zip(layer.named_parameters(), whole.parameters(), strict=True):
                 assert isinstance(parameter.grad, DTensor), f"{name}: {key}"
                 found = parameter.grad.full_tensor()
-                torch.testing.assert_close(found, reference.grad, atol=1e-6, rtol=1e-4, msg=lambda text: f"{name}: {key}: {text}")
+                assert_close(f"{name}: {key}", found, reference.grad)
             layer.eval(), whole.eval()
             with torch.no_grad():
                 for _ in range(2):
                     y = layer(x[mine], **mine_only)
-                    torch.testing.assert_close(y, whole(x, **options)[mine], atol=1e-6, rtol=1e-5, msg=lambda text: f"{name}: {text}")
+                    assert_close(name, y, whole(x, **options)[mine])
 
 
 def check_checkpointed_parts_can_be_sharded(rank: int) -> None:
@@ -159,7 +159,7 @@ def check_hints_survive_sharding(rank: int) -> None:
         assert isinstance(parameter, DTensor)
         for key in ("_no_weight_decay", "_weight_decay", "_lr_scale"):
             assert getattr(parameter, key, None) == getattr(marked, key, None), name
-    optimizers = [torch.optim.AdamW(kernels_core.param_groups(m, 1e-3, 0.05), lr=torch.tensor(1e-3)) for m in (whole, model)]
+    optimizers = [torch.optim.AdamW(kernels_core.param_groups(m, 1e-3, 0.05)) for m in (whole, model)]
     x, conditioning = batch()
     for m, optimizer in zip((whole, model), optimizers, strict=True):
         m(x, conditioning=conditioning).square().mean().backward()
@@ -177,7 +177,8 @@ def check_a_sharded_checkpoint_loads_into_a_whole_layer(rank: int) -> None:
         assert list(state) == list(whole.state_dict())
         whole.load_state_dict(state)
         x, conditioning = batch()
-        torch.testing.assert_close(whole(x, conditioning=conditioning), make_layer(film=True)(x, conditioning=conditioning))
+        expected = make_layer(film=True)(x, conditioning=conditioning)
+        torch.testing.assert_close(whole(x, conditioning=conditioning), expected)
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ class ResettingModel(ConvModel):
 class Float32Model(ConvModel):
     """Keeps kernels and windows in float32 whatever the dtype in which a checkpoint is loaded."""
 
-    _keep_in_fp32_modules_strict = {"kernel", "mask"}
+    _keep_in_fp32_modules_strict = frozenset({"kernel", "mask"})
 
 
 X = torch.randn(2, LENGTH, CHANNELS, generator=torch.Generator().manual_seed(1))
@@ -77,7 +77,6 @@ def test_initialisers_of_every_linear_layer_leave_kernels_alone() -> None:
 
     model = Net(film=True)
     model.apply(init_weights)
-    assert_initialised_like(model.conv.kernel.film_generator.mlp[2], lambda s: Net(s, film=True).conv.kernel.film_generator.mlp[2])
     for name, expected in Net(film=True).conv.state_dict().items():
         if not name.startswith("kernel.film_generator.mlp.0"):
             assert torch.equal(model.conv.state_dict()[name], expected), name
