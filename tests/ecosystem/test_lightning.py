@@ -75,7 +75,7 @@ def test_hyperparameters_describe_the_layer(described: Any, tmp_path: Path) -> N
 
 def test_a_layer_of_another_length_warns_on_loading(tmp_path: Path) -> None:
     file = trained(Model(), tmp_path)
-    with warnings.catch_warnings(record=True) as said:
+    with pytest.warns(UserWarning, match="another geometry") as said:
         Model.load_from_checkpoint(file, kernel_cfg=KERNEL(L_cache=2 * LENGTH))
     both = rf"`conv.*L_cache\S*\({LENGTH},\) in the checkpoint, \({2 * LENGTH},\) here"
     assert any(re.search(both, str(warning.message)) for warning in said), said
