@@ -78,7 +78,22 @@ def integration(session: nox.Session) -> None:
     """Tests that span packages, and the examples in the README and the documentation."""
     groups = ["--group", "test", "--group", "release"]
     session.install(*groups, *PACKAGES["bench"], *PACKAGES["jax"], "omegaconf", "hydra-core")
-    pytest(session, "tests", "README.md", "docs", "--ignore=tests/peers")
+    elsewhere = ["tests/peers", "tests/ecosystem", "docs/frameworks.md"]
+    pytest(session, "tests", "README.md", "docs", *(f"--ignore={path}" for path in elsewhere))
+
+
+@nox.session(tags=["cpu"])
+def ecosystem(session: nox.Session) -> None:
+    """Use the layer in the libraries that train and deploy models, and run the examples of docs/frameworks.md."""
+    session.install("--group", "test", "--group", "ecosystem", *PACKAGES["core"], *PACKAGES["film"])
+    # The tests of a library are skipped if it is missing; in this session, its absence is an error.
+    modules = (
+        "accelerate, hydra, lightning, omegaconf, onnx, onnxruntime, onnxscript, peft, timm, torchao, transformers"
+    )
+    session.run("python", "-W", "ignore", "-c", f"import {modules}")
+    pytest(session, "tests/ecosystem")
+    # The libraries warn of their own affairs, which the tests filter one by one.
+    session.run("python", "-m", "pytest", "docs/frameworks.md", "-W", "default", *session.posargs)
 
 
 @nox.session(tags=["cpu"])
