@@ -194,14 +194,10 @@ import statistics, sys, time
 from resource import RUSAGE_SELF, getrusage
 import torch
 from kernels_core import fftconv_nd, keep_freed_memory
-from kernels_core._ops import allocator
 
 now = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 policy, mode, seconds, items, channels, *signal = sys.argv[1:]
-if policy == "untouched":
-    allocator._decided = True
-else:
-    keep_freed_memory(policy == "keep")
+keep_freed_memory(policy == "keep")
 training = mode == "training"
 x = torch.randn(int(items), int(channels), *map(int, signal), requires_grad=training)
 kernel = torch.randn(1, int(channels), *map(int, signal), requires_grad=training)
@@ -220,9 +216,9 @@ print(statistics.median(times), statistics.median(faults))
 
 
 def allocator() -> None:
-    """Freed memory kept over left to glibc, and over given back, each in processes of its own: keep_freed_memory."""
-    policies = ("keep", "untouched", "give back")
-    print("`keep_freed_memory(True)` over glibc left alone, and over `keep_freed_memory(False)`; page faults of each")
+    """Freed memory kept over left to glibc, each in processes of its own: keep_freed_memory."""
+    policies = ("keep", "leave")
+    print("speed-up of `keep_freed_memory(True)` over `keep_freed_memory(False)`; page faults of a step with each")
     for mode in ("inference", "training"):
         for items, channels, signal in SHAPES:
             found: dict[str, list[list[float]]] = {policy: [] for policy in policies}
@@ -232,11 +228,10 @@ def allocator() -> None:
                     command = [sys.executable, "-c", STEPS, *arguments]
                     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
                     found[policy].append([float(number) for number in printed.split()])
-            (keep, *faults), (alone, *more), (back, *most) = (
+            (keep, kept), (leave, left) = (
                 map(statistics.median, zip(*found[policy], strict=True)) for policy in policies
             )
-            counts = ", ".join(f"{count:.0f}" for count in (*faults, *more, *most))
-            print(f"  {signal}, {mode}: {alone / keep:.2f}, {back / keep:.2f}; {counts}")
+            print(f"  {signal}, {mode}: {leave / keep:.2f}; {kept:.0f}, {left:.0f}")
 
 
 TABLES = {

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +94,16 @@ def dispatch_mode_active() -> bool:
     https://github.com/pytorch/pytorch/blob/main/torch/utils/_python_dispatch.py
     """
     return torch._C._len_torch_dispatch_stack() > 0
+
+
+def detached_view(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    """`tensor.view(shape)` that autograd does not treat as a view; nobody may use `tensor` after it.
+
+    `torch.matmul` returns its results so:
+    https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/LinearAlgebra.cpp
+    """
+    result: Tensor = torch.ops.aten._unsafe_view(tensor, shape)
+    return result
 
 
 def has_hooks(module: nn.Module) -> bool:

@@ -74,7 +74,9 @@ class KernelsModule(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         metadata = getattr(destination, "_metadata", {}).get(prefix[:-1])
         if metadata is not None:
-            metadata[METADATA] = self._geometry()
+            # A layer decides on the L_cache of its kernel, and a kernel on that of its first layer: said once, outermost.
+            said = _said_above(destination._metadata, prefix[:-1])
+            metadata[METADATA] = {name: value for name, value in self._geometry().items() if name not in said}
 
     def _load_from_state_dict(
         self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *args: Any, **kwargs: Any
@@ -93,6 +95,13 @@ class KernelsModule(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         fn = _without_rounding(fn) if self._keeps_float32 else fn
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+
+def _said_above(metadata: dict[str, Any], path: str) -> set[str]:
+    """Names of the geometry that modules around the one at `path` have saved."""
+    parts = path.split(".") if path else []
+    above = (".".join(parts[:depth]) for depth in range(len(parts)))
+    return {name for outer in above for name in metadata.get(outer, {}).get(METADATA, {})}
 
 
 def reset_children(module: nn.Module) -> None:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from kernels_core import keep_freed_memory
+from kernels_core._ops import allocator
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's policy")
 
@@ -47,7 +48,24 @@ def test_both_ways_and_back() -> None:
 
 def test_convolving_keeps_memory_unless_that_was_decided_before() -> None:
     assert kept("convolve") == [True]
-    assert kept("give", "convolve") == [False, False]
+    assert kept("keep", "give", "convolve") == [True, False, False]
+
+
+def test_glibc_is_left_alone_by_a_no_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int, ...]] = []
+
+    def record(*arguments: int) -> int:
+        calls.append(arguments)
+        return 1
+
+    monkeypatch.setattr(allocator, "_glibc", lambda: (record, record))
+    monkeypatch.setattr(allocator, "_decided", False)
+    monkeypatch.setattr(allocator, "_enabled", False)
+    keep_freed_memory(False)
+    allocator.retain_buffers()
+    assert not calls
+    keep_freed_memory(True)
+    assert calls == [(-3, 32 << 20), (-1, 64 << 20)]  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h
 
 
 def test_the_environment_decides_first() -> None:

@@ -24,4 +24,5 @@ def assign(parameter: Tensor, value: Tensor) -> None:
         if isinstance(parameter, DTensor):
             mesh, local = parameter.device_mesh, value.to(parameter.to_local().device)
             value = DTensor.from_local(local, mesh, [Replicate()] * mesh.ndim, run_check=False)
+            value = value.redistribute(mesh, parameter.placements)
     parameter.copy_(value)

@@ -1,7 +1,7 @@
 """The base of all kernels: a function of position with a geometry."""
 
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,6 @@ class ImplicitKernelND(KernelsModule):
     """
 
     _fixed = frozenset({"data_dim", "out_dim", "L_cache", "L_cache_per_axis"})
-    _unsaved = frozenset({"L_cache_per_axis"})
     # The axes on which a layer has halved `L_cache` when it built this kernel.
     _halved: tuple[bool, ...] | None = None
     film_generator: nn.Module | None
@@ -95,6 +94,9 @@ class ImplicitKernelND(KernelsModule):
             return self.evaluate(seq_lens, conditioning)
         axes = centred_axes(seq_lens, self.L_cache_per_axis, self._device())  # type: ignore[arg-type]
         return self.evaluate(axes, conditioning), coordinate_grid(axes)
+
+    def _geometry(self) -> dict[str, Any]:
+        return {"L_cache": self.L_cache_per_axis, **super()._geometry()}
 
     def _device(self) -> torch.device | None:
         """Device of the parameters and buffers; None (PyTorch's default device) if there are none."""

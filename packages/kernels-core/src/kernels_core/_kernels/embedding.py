@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 from torch import Tensor, nn
 
@@ -50,7 +50,6 @@ class PositionalEmbeddingND(KernelsModule):
     """Base of the first layers: a projection `linear` of position and a function of it, `_activate`."""
 
     _fixed = frozenset({"data_dim", "embedding_dim", "L_cache", "L_cache_per_axis", "use_bias", "omega_0"})
-    _unsaved = frozenset({"L_cache_per_axis"})
     linear: PositionLinear
 
     def __init__(
@@ -103,6 +102,9 @@ class PositionalEmbeddingND(KernelsModule):
             return self.evaluate(seq_lens)
         axes = self.axes(seq_lens)  # type: ignore[arg-type]
         return self.evaluate(axes).unsqueeze(0), coordinate_grid(axes)
+
+    def _geometry(self) -> dict[str, Any]:
+        return {"L_cache": self.L_cache_per_axis, **super()._geometry()}
 
     def extra_repr(self) -> str:
         return f"data_dim={self.data_dim}, embedding_dim={self.embedding_dim}, L_cache={self.L_cache}"

@@ -50,7 +50,8 @@ class MLPKernelND(ImplicitKernelND):
             values = self._values(axes, extra, None)
         else:
             values = evaluate_in_chunks(self._values, chunks, axes, extra, weights)
-        return values if extra else values.unsqueeze(0)
+        # FSDP2 warns of modules that return views, lest somebody change them in place.
+        return _compat.detached_view(values, values.shape if extra else (1, *values.shape))
 
     def _values(self, axes: Sequence[Tensor], extra: Sequence[Tensor], weights: Weights | None) -> Tensor:
         """Kernel values `[*sizes, C]`, or `[B, *sizes, C]` with `extra`.

@@ -11,21 +11,21 @@ from .. import _check
 # takes is 32 MiB, the value to which it raises the threshold by itself once a block of that size has been freed.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _DEFAULT, _LARGEST = -1, -3, 128 << 10, 32 << 20
 _decided = False
+_enabled = False
 
 
 def keep_freed_memory(enabled: bool = True) -> None:
-    """Keep, or give back, memory that this process has freed.
+    """Keep memory that this process has freed, or leave it to the C library.
 
     Each page of memory that is returned to the system must be cleared when the next temporary takes it. With `enabled`
-    the process keeps up to 64 MiB of freed memory, and blocks of up to 32 MiB come from it. With `enabled=False` every
-    freed block of 128 KiB or more is returned, and what is kept now as well. Left alone, glibc starts with these
-    128 KiB and raises them to the largest block freed so far; either setting ends this adaptation. It holds for the
-    whole process, other libraries included.
+    the process keeps up to 64 MiB of freed memory, and blocks of up to 32 MiB come from it. This holds for the whole
+    process, other libraries included. With `enabled=False` before the first convolution glibc is left alone: it returns
+    freed blocks of 128 KiB or more, and raises this limit to the largest block freed so far. Enabling ends this
+    adaptation for good, so `enabled=False` afterwards returns what is kept and every block of 128 KiB or more.
 
-    `python tools/route_thresholds.py allocator` compares FFT convolutions under the three policies. On two cores of an
-    AMD EPYC, in one thread beside other work, they took 2.1 to 3.5 times as long with memory given back as with memory
-    kept; with glibc left alone 1.3 to 1.4 times as long in volumes (24 x 24 x 24), and 0.8 to 1.1 times in images and
-    sequences, where it causes hardly more page faults.
+    `python tools/route_thresholds.py allocator` compares FFT convolutions under both. On two cores of an AMD EPYC, in
+    one thread beside other work, they took 1.3 to 1.4 times as long with glibc left alone in volumes (24 x 24 x 24),
+    and 0.8 to 1.1 times in images and sequences, where it causes hardly more page faults.
 
     kernels-core enables it at the first convolution by FFT on a CPU, unless this function has been called before or
     the environment configures glibc (any variable `MALLOC_*`, or `GLIBC_TUNABLES`). No effect without glibc.
@@ -41,8 +41,10 @@ def keep_freed_memory(enabled: bool = True) -> None:
         >>> keep_freed_memory(True)
     """
     global _decided
+    _check.flag("enabled", enabled)
     _decided = True
-    _set(_check.flag("enabled", enabled))
+    if enabled or _enabled:
+        _set(enabled)
 
 
 def retain_buffers() -> None:
@@ -55,6 +57,8 @@ def retain_buffers() -> None:
 
 
 def _set(enabled: bool) -> None:
+    global _enabled
+    _enabled = enabled
     mallopt, trim = _glibc()
     if mallopt is None or trim is None:
         return

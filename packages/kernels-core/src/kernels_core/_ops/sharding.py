@@ -10,8 +10,12 @@ from .. import _compat
 
 def assign(parameter: Tensor, value: Tensor) -> None:
     """Write `value` to `parameter`, unless a loader says that it holds loaded values."""
-    if not _compat.is_loaded(parameter):
-        parameter.copy_(like(value.to(parameter.dtype), parameter))
+    if _compat.is_loaded(parameter):
+        return
+    operand: Any = like(value.to(parameter.dtype), parameter)
+    if hasattr(operand, "redistribute"):  # a DTensor takes a copy in its own layout only
+        operand = operand.redistribute(operand.device_mesh, parameter.placements)  # type: ignore[attr-defined]
+    parameter.copy_(operand)
 
 
 def like(value: Tensor, parameter: Tensor) -> Tensor:
