@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from . import _check, _compat
 from ._cache import ConstantCache
+from ._fftconv.flops import padded_sizes, transform_flops
 from ._fftconv.functional import DTYPES, fftconv_checked, paddings_per_axis
 from ._fftconv.prepared import PreparedKernel
 from ._kernels.base import ImplicitKernelND
@@ -302,6 +303,8 @@ class CKConvND(KernelsModule):
         """Whether kernel and spectrum depend only on parameters whose changes the cache can see."""
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or _compat.tracing():
             return False
+        if _compat.dispatch_mode_active():  # which is there to see the operations
+            return False
         if x.is_meta or (x.is_cuda and torch.cuda.is_current_stream_capturing()):
             return False
         # Only these kernels and windows promise to depend on nothing but their parameters and buffers.
@@ -360,13 +363,10 @@ class CKConvND(KernelsModule):
         """
         _check.sizes("spatial_dims", spatial_dims, self.data_dim)
         lengths = self._grid_lens(spatial_dims)
-        padded = [
-            {"circular": size, "causal": 2 * size, "zero": min(size + length, 2 * size)}[padding]
-            for size, length, padding in zip(spatial_dims, lengths, self._paddings, strict=True)
-        ]
+        padded = padded_sizes(spatial_dims, [2 * length - 1 for length in lengths], self._paddings)
         constant = inference and getattr(self.kernel, "film_generator", None) is None
         points = self.hidden_dim * math.prod(padded)
-        transforms = (2 if constant else 3) * 5 * points * sum(math.log2(size) for size in padded)
+        transforms = (2 if constant else 3) * transform_flops(padded, self.hidden_dim)
         if not hasattr(self.kernel, "flop_count"):
             raise ValueError(f"{type(self.kernel).__name__} has no flop_count(grid_lens, inference=False)")
         kernel: int = self.kernel.flop_count(lengths, inference=inference)  # type: ignore[operator]

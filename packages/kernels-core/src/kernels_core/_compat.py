@@ -3,10 +3,12 @@
 import re
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 
 def functorch_active() -> bool:
@@ -94,6 +96,16 @@ def dispatch_mode_active() -> bool:
     https://github.com/pytorch/pytorch/blob/main/torch/utils/_python_dispatch.py
     """
     return torch._C._len_torch_dispatch_stack() > 0
+
+
+def flop_registries() -> list[dict[Any, Any]]:
+    """The formulas of each `FlopCounterMode` in progress, which copies the registry when it is made.
+
+    https://github.com/pytorch/pytorch/blob/main/torch/utils/flop_counter.py
+    """
+    modes = _get_current_dispatch_mode_stack()
+    counters = [mode.counter for mode in modes if type(mode).__name__ == "_FlopCounterMode"]  # type: ignore[attr-defined]
+    return [counter.flop_registry for counter in counters]
 
 
 def detached_view(tensor: Tensor, shape: Sequence[int]) -> Tensor:

@@ -74,7 +74,7 @@ class KernelsModule(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         metadata = getattr(destination, "_metadata", {}).get(prefix[:-1])
         if metadata is not None:
-            # A layer decides on the L_cache of its kernel, and a kernel on that of its first layer: said once, outermost.
+            # A layer decides on the L_cache of its kernel, a kernel on that of its first layer: said once, outermost.
             said = _said_above(destination._metadata, prefix[:-1])
             metadata[METADATA] = {name: value for name, value in self._geometry().items() if name not in said}
 

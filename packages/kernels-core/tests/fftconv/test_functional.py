@@ -245,3 +245,28 @@ def test_what_is_not_finite_stays_in_its_sample_and_channel(mix: tuple[str, ...]
         assert not y[reached].isfinite().all()  # a few outputs by small kernels, all by transforms
         y[reached] = clean[reached]
         torch.testing.assert_close(y, clean)
+
+
+@settings(max_examples=200)
+@given(
+    seed=st.integers(0, 2**32),
+    signal=st.lists(st.integers(1, 80), min_size=1, max_size=2),
+    longer=st.sampled_from([1, 2, 20]),
+    spread=st.sampled_from([0.0, 1.0, 10.0]),
+    density=st.sampled_from([0.02, 0.5, 1.0]),
+    padding=st.sampled_from(PADDINGS),
+    dtype=st.sampled_from([F32, F64]),
+)
+def test_non_negative_operands_give_results_that_are_negative_by_rounding_alone(
+    seed: int, signal: list[int], longer: int, spread: float, density: float, padding: str, dtype: torch.dtype
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    sizes = [size * longer for size in signal] if len(signal) == 1 else signal
+
+    def draw(*shape: int) -> Tensor:
+        values = torch.exp(spread * torch.randn(shape, generator=generator, dtype=F64))
+        return (values * (torch.rand(shape, generator=generator) < density)).to(dtype)
+
+    x, kernel = draw(1, 1, *sizes), draw(1, 1, *sizes)
+    bound = torch.finfo(dtype).eps * np.log2(2 * np.prod(sizes)) * float(x.norm()) * float(kernel.norm())
+    assert float(fftconv_nd(x, kernel, padding=padding).min()) >= -bound

@@ -50,7 +50,9 @@ def fftconv_nd(
     CPU, kernels of a few taps are applied directly and medium kernels to segments of long signals, where the effect
     remains local; `explain` names the route.
 
-    For the same reason, non-negative operands can give slightly negative results; clamp them where that matters.
+    For the same reason, non-negative operands can give slightly negative results, down to
+    `-eps * log2(2 * prod(N)) * ||x|| * ||kernel||` with the Euclidean norms over a batch item and channel (Higham 2002,
+    Accuracy and Stability of Numerical Algorithms, Theorem 24.2); clamp them where that matters.
 
     Differentiable to any order in reverse and forward mode. Works under `torch.compile(fullgraph=True)`, autocast,
     `torch.func.vmap`, `grad` and `jacfwd`. (Compiling a `torch.func` transform of it requires torch 2.15.) Programs of

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from .. import _compat
 from . import products
+from .flops import count_in_active_modes
 
 _Function = Callable[..., Any]
 
@@ -153,6 +154,7 @@ class _FFTConvBackward(torch.autograd.Function):
 
 def differentiable_fftconv(*args: Any) -> Any:
     """`fftconv`, also under functorch transforms."""
+    _let_modes_count()
     if not _compat.functorch_active():
         return fftconv(*args)
     if _compat.DYNAMO_DROPS_BACKWARD and torch.compiler.is_compiling():
@@ -162,7 +164,13 @@ def differentiable_fftconv(*args: Any) -> Any:
 
 def differentiable_fftconv_backward(*args: Any) -> Any:
     """`fftconv_backward`, also under functorch transforms."""
+    _let_modes_count()
     return _FFTConvBackward.apply(*args) if _compat.functorch_active() else fftconv_backward(*args)
+
+
+def _let_modes_count() -> None:
+    if not torch.compiler.is_compiling() and _compat.dispatch_mode_active():
+        count_in_active_modes()
 
 
 def _fold(tensor: Tensor, dim: int | None, size: int, channels_last: bool) -> Tensor:
