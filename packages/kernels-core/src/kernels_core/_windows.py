@@ -254,7 +254,7 @@ class GaussianModulationND(DecayModulationND):
             its inverse softplus (`"softplus"`).
 
     Raises:
-        TypeError: `grid_size` is missing, or an argument is not of its type.
+        TypeError: `grid_size` is missing, a size is not an integer, or an extent or attenuation not a number.
         ValueError: a size, extent or attenuation is out of its range, `parametrization` is unknown, or the smallest std
             exceeds the largest.
 

@@ -34,7 +34,7 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
     The other arguments are those of `SIRENPositionalEmbeddingND`.
 
     Raises:
-        TypeError: an argument is not of its type.
+        TypeError: a scale or frequency is not a number, a size not an integer, or `apply_lr_scale` not a bool.
         ValueError: the bounds are not `0 < min <= max`, or the initial scales lie outside them or are not one per row.
 
     Example:

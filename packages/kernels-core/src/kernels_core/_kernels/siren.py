@@ -140,7 +140,7 @@ class SIRENKernelND(SIRENNetworkND):
         `[1, *(2 L_d - 1), D]`; `evaluate(axes, conditioning=None)` returns the kernel `[1|B, *sizes, out_dim]`.
 
     Raises:
-        TypeError: an argument is not of its type.
+        TypeError: a size is not an integer, a frequency not a number, or a flag not a bool.
         ValueError: a size or frequency is not positive, `num_layers` or `L_cache` is below 2, or the generator's number
             of layers or width is not the kernel's.
 
