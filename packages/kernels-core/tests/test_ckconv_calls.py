@@ -142,6 +142,7 @@ def lower_precision() -> Any:
         torch.set_float32_matmul_precision(before)
 
 
+@pytest.mark.filterwarnings("ignore:Please use the new API settings")  # torch 2.9, of its own function
 @pytest.mark.parametrize("change", [lambda layer: None, hooked, weight_normed, adapted])
 def test_positions_are_projected_in_float32_under_autocast(change: Callable[[CKConvND], None]) -> None:
     layer = make_layer(1, omega_0=100.0, L_cache=1024)

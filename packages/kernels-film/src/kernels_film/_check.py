@@ -50,7 +50,8 @@ def shape(name: str, tensor: Tensor, expected: tuple[str | int, ...], weight: ob
     if tensor.device != weight.device:
         raise ValueError(f"`{name}` is on {tensor.device}, but this module is on {weight.device}")
     device = tensor.device.type
-    autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    known = device in ("cpu", "cuda") or torch.amp.is_autocast_available(device)  # older compilers cannot trace it
+    autocast = known and torch.is_autocast_enabled(device)
     converted = autocast and torch.float64 not in (tensor.dtype, weight.dtype)
     if tensor.dtype != weight.dtype and not converted:
         raise TypeError(f"`{name}` is {tensor.dtype}, but this module is {weight.dtype}: convert one of them")

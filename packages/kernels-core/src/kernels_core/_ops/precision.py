@@ -8,16 +8,21 @@ import torch
 from torch import Tensor
 
 
+def _has_autocast(device_type: str) -> bool:
+    # Asked only where the answer is open: older compilers cannot trace the question.
+    return device_type in ("cpu", "cuda") or torch.amp.is_autocast_available(device_type)
+
+
 def without_autocast(device_type: str) -> AbstractContextManager[Any]:
     """A context that computes in the dtypes of the operands."""
-    if not torch.amp.is_autocast_available(device_type):
+    if not _has_autocast(device_type):
         return nullcontext()
     return torch.autocast(device_type, enabled=False)
 
 
 def autocast_state(device_type: str) -> dict[str, Any] | None:
     """Arguments of `torch.autocast` that describe the current state; None for a device without autocast."""
-    if not torch.amp.is_autocast_available(device_type):
+    if not _has_autocast(device_type):
         return None
     enabled = torch.is_autocast_enabled(device_type)
     return {"device_type": device_type, "enabled": enabled, "dtype": torch.get_autocast_dtype(device_type)}
@@ -41,7 +46,7 @@ def full_precision(device_type: str) -> Iterator[None]:
 
 def autocast_dtype(device_type: str) -> torch.dtype | None:
     """The dtype of autocast on devices of this type; None where it is off or there is none."""
-    if not torch.amp.is_autocast_available(device_type) or not torch.is_autocast_enabled(device_type):
+    if not _has_autocast(device_type) or not torch.is_autocast_enabled(device_type):
         return None
     return torch.get_autocast_dtype(device_type)
 
