@@ -30,8 +30,12 @@ def tracing() -> bool:
 
 
 def recording() -> bool:
-    """Whether `torch.export` or `torch.jit.trace` records a program, which is to hold plain operations only."""
-    return torch.compiler.is_exporting() or tracing()
+    """Whether `torch.export` or `torch.jit.trace` records a program, which is to hold plain operations only.
+
+    The flag, because the Dynamo of torch 2.9 takes `torch.compiler.is_exporting()` for true whenever it compiles:
+    https://github.com/pytorch/pytorch/blob/v2.9.0/torch/_dynamo/variables/torch.py
+    """
+    return bool(torch.compiler._is_exporting_flag) or tracing()
 
 
 def is_known(size: int) -> bool:
