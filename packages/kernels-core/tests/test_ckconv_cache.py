@@ -13,10 +13,7 @@ from kernels_core import CKConvND, ImplicitKernelND, ModulationND
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:the first layer of a kernel"),
-    pytest.mark.filterwarnings("ignore:`conditioning` is ignored"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:`conditioning` is ignored")
 
 X = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0))
 

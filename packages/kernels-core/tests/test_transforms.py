@@ -160,7 +160,6 @@ def test_gradcheck_through_the_layer(kernel: str, padding: str) -> None:
     assert torch.autograd.gradgradcheck(call, (x, conditioning, *inputs), fast_mode=True)
 
 
-@pytest.mark.filterwarnings("ignore:the first layer of a kernel")
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_layer_in_another_precision(name: str, dtype: torch.dtype) -> None:

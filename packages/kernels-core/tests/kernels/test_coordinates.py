@@ -69,7 +69,6 @@ def test_forward_is_pure(name: str) -> None:
     assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
 
 
-@pytest.mark.filterwarnings("ignore:the first layer of a kernel")
 @pytest.mark.parametrize("convert", ["bfloat16", "half", "float", "double"])
 @pytest.mark.parametrize("name", KERNELS)
 def test_grid_stays_float32_whatever_the_parameters(name: str, convert: str) -> None:

@@ -74,7 +74,6 @@ def test_scale_learns_from_the_bounds(start: float, target: float) -> None:
     torch.testing.assert_close(embedding.omega_0_scale, torch.full((4,), target), atol=0.05, rtol=0)
 
 
-@pytest.mark.filterwarnings("ignore:the first layer of a kernel")
 def test_product_runs_in_float32() -> None:
     embedding = layer(rows=64, omega_0=200.0)
     expected, _ = embedding((6,))

@@ -29,7 +29,7 @@ usage.restype = Usage
 def comes_from_freed_memory():
     before = usage().hblkhd
     block = torch.ones(4 << 20)  # 16 MiB
-    return usage().hblkhd - before < 16 << 20  # otherwise it is a mapping of its own
+    return usage().hblkhd - before < 8 << 20  # otherwise it is a mapping of its own, though smaller ones may have gone
 
 torch.set_num_threads(1)
 x = torch.randn(1, 1, 3000)
