@@ -193,8 +193,10 @@ def _apply(layer: nn.Module, h: Tensor, weights: Weights | None) -> Tensor:
     return result
 
 
-def _widened(conditioning: Tensor, generator: nn.Module) -> Tensor:
+def _widened(conditioning: Any, generator: nn.Module) -> Any:
     """`conditioning` in the dtype of the generator if that is the wider one, which a kernel kept in float32 needs."""
+    if not isinstance(conditioning, Tensor):  # the generator names what it takes
+        return conditioning
     weight = next((p for p in generator.parameters() if p.is_floating_point()), None)
     if weight is None or not conditioning.is_floating_point() or autocast_dtype(conditioning.device.type) is not None:
         return conditioning
