@@ -1,6 +1,7 @@
 """Implicit convolution kernels in PyTorch: coordinates -> embedding -> SIREN -> window -> FFT convolution -> layer."""
 
 from ._ckconv import CKConvND
+from ._decoding.cache import DecodingCache
 from ._fftconv.explain import explain
 from ._fftconv.functional import fftconv_nd
 from ._float32 import keep_float32
@@ -39,6 +40,8 @@ __all__ = [
     "CKConvND",
     "fftconv_nd",
     "explain",
+    # decoding
+    "DecodingCache",
     # kernels as functions of position
     "SIRENKernelND",
     "MultiOmegaSIRENKernelND",

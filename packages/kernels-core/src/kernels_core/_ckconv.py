@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from . import _check, _compat
 from ._cache import ConstantCache
+from ._decoding.layer import Decoding
 from ._fftconv.flops import padded_sizes, transform_flops
 from ._fftconv.functional import DTYPES, fftconv_checked, paddings_per_axis
 from ._fftconv.prepared import PreparedKernel
@@ -23,7 +24,7 @@ GRID_TYPES = ("double", "single")
 FFT_BACKENDS = ("auto", "torch_fft")
 
 
-class CKConvND(KernelsModule):
+class CKConvND(Decoding, KernelsModule):
     """Continuous-kernel convolution: `y = conv(x, window(kernel)) + shortcut * x`, depthwise, at any size.
 
     The kernel is a network of position, evaluated at as many positions as the input needs, so one layer runs at every

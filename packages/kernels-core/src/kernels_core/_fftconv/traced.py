@@ -31,7 +31,7 @@ def convolve_traced(
         if _compat.is_known(positions) and _compat.is_known(taps.shape[dim]):
             taps = shorten_axis(taps, dim, positions, padding)
             axis = plan_axis(positions, taps.shape[dim], padding)
-            taps = _place(taps, dim, axis)
+            taps = place(taps, dim, axis)
             lengths.append(axis.length)
         else:
             taps = _place_on_twice_the_axis(taps, dim, positions, padding)
@@ -50,7 +50,7 @@ def convolve_traced(
     return (y.movedim(1, -1) if channels_last else y).to(x.dtype).contiguous()
 
 
-def _place(taps: Tensor, dim: int, axis: Axis) -> Tensor:
+def place(taps: Tensor, dim: int, axis: Axis) -> Tensor:
     """The taps in their places on an axis of the transform, zeros elsewhere."""
     parts, end = [], 0
     for source, target, size in sorted(axis.kernel_pieces, key=lambda piece: piece.target):

@@ -1,0 +1,1 @@
+"""Decoding: the layer's output one position at a time."""
