@@ -53,7 +53,16 @@ SIGNATURES: list[tuple[Any, str]] = [
         "data_dim, hidden_dim, kernel_cfg, mask_cfg=None, grid_type=None, fft_padding='zero', is_causal=False, "
         "fft_backend='auto'",
     ),
-    (CKConvND.forward, "self, x, is_bhl_input=False, conditioning=None, resolution=1.0"),
+    (
+        CKConvND.forward,
+        "self, x, is_bhl_input=False, conditioning=None, resolution=1.0, *, lengths=None, cu_seqlens=None",
+    ),
+    (
+        CKConvND.init_cache,
+        "self, batch_size, max_length, space=(), conditioning=None, *, resolution=1.0, dtype=None",
+    ),
+    (CKConvND.prefill, "self, x, cache"),
+    (CKConvND.step, "self, x, cache"),
     (CKConvND.flop_count, "self, spatial_dims, inference=False"),
     (SIRENKernelND.forward, "self, seq_lens, conditioning=None"),
     (SIRENKernelND.flop_count, "self, grid_lens, inference=False"),

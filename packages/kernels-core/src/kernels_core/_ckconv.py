@@ -18,13 +18,14 @@ from ._kernels.coordinates import Axes, axis_coordinates, coordinate_grid, norma
 from ._lazy import build_module, describe, takes_argument
 from ._module import KernelsModule, warn_once
 from ._ops.precision import autocast_dtype
+from ._ragged.layer import Ragged
 from ._windows import ModulationND
 
 GRID_TYPES = ("double", "single")
 FFT_BACKENDS = ("auto", "torch_fft")
 
 
-class CKConvND(Decoding, KernelsModule):
+class CKConvND(Decoding, Ragged, KernelsModule):
     """Continuous-kernel convolution: `y = conv(x, window(kernel)) + shortcut * x`, depthwise, at any size.
 
     The kernel is a network of position, evaluated at as many positions as the input needs, so one layer runs at every
@@ -143,6 +144,9 @@ class CKConvND(Decoding, KernelsModule):
         is_bhl_input: bool = False,
         conditioning: Tensor | None = None,
         resolution: float | Sequence[float] = 1.0,
+        *,
+        lengths: Tensor | Sequence[int] | Sequence[Sequence[int]] | None = None,
+        cu_seqlens: Tensor | Sequence[int] | None = None,
     ) -> Tensor:
         """The layer's output, in `x`'s layout and dtype.
 
@@ -152,6 +156,15 @@ class CKConvND(Decoding, KernelsModule):
                 by kernels without a generator. Default None, for the unmodulated kernel.
             resolution: ratio of the grid of `x` to the one the kernel was made for, one number or one per axis: the
                 spacing of coordinates is divided by it and the kernel by its product (a Riemann sum). Default 1.0.
+            lengths: `[B]`, or `[B, D]` for more axes than one: the size of every sequence of a padded batch, each of
+                which is convolved as if it were alone: circular axes wrap around at its own size, and what lies beyond
+                it, NaN too, is ignored and becomes 0. Default None, for no padding.
+            cu_seqlens: `[B + 1]`, offsets of the sequences in a packed `x` `[total, C]` or `[1, total, C]`, as the
+                `varlen` functions of FlashAttention take them; for D = 1. Default None, for no packing.
+
+        A nested tensor `[B, *, C]` of the layout `torch.jagged` is packed already. Sequences that share a transform
+        length are convolved together, so a batch costs about the sum of its sequences. `lengths` and `cu_seqlens` are
+        read on the CPU: on another device, give them as CPU tensors or lists to avoid synchronising.
 
         Returns:
             A tensor of the shape, layout and dtype of `x`.
@@ -159,12 +172,15 @@ class CKConvND(Decoding, KernelsModule):
         Raises:
             TypeError: `x` is not a floating-point tensor.
             ValueError: the rank, channels or device of `x` do not fit the layer, an axis is empty, `resolution` is not
-                positive, or `conditioning` has another batch than `x`.
+                positive, `conditioning` has another batch than `x` has sequences, or `lengths` or `cu_seqlens` do not
+                fit `x`.
         """
-        signal = self._check_input(x, is_bhl_input)
         finer = _check.per_axis("resolution", resolution, self.data_dim, _check.positive)
         if conditioning is not None and getattr(self.kernel, "film_generator", conditioning) is None:
             warn_once(f"`conditioning` is ignored: the {type(self.kernel).__name__} of this layer has no `film_cfg`")
+        if lengths is not None or cu_seqlens is not None or (isinstance(x, Tensor) and x.is_nested):
+            return self._forward_ragged(x, is_bhl_input, conditioning, finer, lengths, cu_seqlens)
+        signal = self._check_input(x, is_bhl_input)
         if self._is_constant(x, conditioning):
             return self._prepared_kernel(x, signal, finer).convolve(x, channels_last=not is_bhl_input)
         kernel = self._windowed_kernel(signal, finer, conditioning)
@@ -278,6 +294,9 @@ class CKConvND(Decoding, KernelsModule):
         ):
             expected = ", ".join(map(str, ("1|B", *shape)))
             raise ValueError(f"{type(self.kernel).__name__} must return [{expected}] here, got {list(kernel.shape)}")
+
+    def _kernel_takes_axes(self) -> bool:
+        return _takes_axes(self.kernel)
 
     def _grid_lens(self, signal: Sequence[int]) -> tuple[int, ...]:
         pairs = zip(signal, self._grid_types, strict=True)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import SIREN_KERNELS, FiLMStub, make_layer
 from kernels_core._decoding import relaxed
@@ -53,6 +53,7 @@ def decode(layer, x, cache, pieces):
     return torch.cat(outputs, 1)
 
 
+@settings(deadline=None, database=None)
 @given(
     space=SPACES,
     kernel=st.sampled_from(sorted(SIREN_KERNELS)),

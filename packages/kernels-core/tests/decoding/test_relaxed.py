@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels_core._decoding import relaxed
 from kernels_core._decoding.relaxed import RelaxedKernel
@@ -18,6 +18,7 @@ def _tiles_of_any_size():
         yield
 
 
+@settings(deadline=None, database=None)
 @given(
     length=st.integers(1, 70),
     rows=st.integers(1, 3),

@@ -1,0 +1,1 @@
+"""Sequences of different sizes in one call: padded, packed, or in a nested tensor."""
