@@ -17,6 +17,7 @@ from kernels_bench.run.peers import PEERS
 
 torch = pytest.importorskip("torch")
 
+from kernels_bench.run._suites.decoding import DecodingCase  # noqa: E402
 from kernels_bench.run._suites.fftconv import ConvCase, _exact  # noqa: E402
 from kernels_bench.run._suites.kernels import KernelCase  # noqa: E402
 from kernels_bench.run._suites.layers import LayerCase  # noqa: E402
@@ -98,6 +99,13 @@ def test_the_float64_result_is_the_sum_that_defines_it() -> None:
     np.testing.assert_allclose(result[0, 0].numpy(), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("space", [(), (5,)], ids=str)
+def test_ways_to_decode_agree(space: tuple[int, ...]) -> None:
+    comparison = agree(DecodingCase(label="test", length=128, batch=2, channels=3, space=space))
+    assert comparison.implementations[OURS].stands_for == 1
+    assert comparison.implementations["fixed buffer"].stands_for == 32
+
+
 KERNELS: list[dict[str, Any]] = [
     {},
     {"window": "ExponentialModulationND"},
@@ -169,7 +177,7 @@ def test_cases_are_data_with_names_of_their_own(suite: str) -> None:
     assert all(case.suite == suite and case.name.startswith(f"{suite}/") for case in cases)
     quick = [case for case in cases if case.quick]
     # Quick runs have training steps and forward passes of everything that groups are made of.
-    assert {case.training for case in quick} == {False, True}
+    assert {case.training for case in quick} == {case.training for case in cases}
 
 
 def test_a_peer_that_does_not_start_is_reported_and_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,14 @@ BLOCKS: dict[str, Any] = {"kernel": "BlockDiagonalMultiOmegaSIRENKernelND", "opt
 
 def cases_of(suite: str) -> Sequence[Case]:
     """The cases of one suite; needs what the suite needs."""
-    makers = {"fftconv": _fftconv, "ckconv": _ckconv, "siren": _siren, "film": _film, "conditioners": _conditioners}
+    makers = {
+        "fftconv": _fftconv,
+        "ckconv": _ckconv,
+        "siren": _siren,
+        "film": _film,
+        "decode": _decode,
+        "conditioners": _conditioners,
+    }
     return makers[suite]()
 
 
@@ -170,6 +177,18 @@ def _film() -> list[Case]:
         LayerCase(label="image", signal=(32, 32), batch=8, channels=32, padding=("circular",) * 2, width=32, film=True),
     ]
     return _both(cases)
+
+
+def _decode() -> list[Case]:
+    from .decoding import DecodingCase
+
+    return [
+        DecodingCase(label="language", length=1024, batch=1, channels=64, quick=True),
+        DecodingCase(label="language", length=16384, batch=1, channels=256),
+        DecodingCase(label="language", length=65536, batch=1, channels=64),
+        DecodingCase(label="language", length=2048, batch=8, channels=256),
+        DecodingCase(label="time and ring", length=256, batch=2, channels=32, space=(64,)),
+    ]
 
 
 def _conditioners() -> list[Case]:

@@ -19,11 +19,13 @@ class Implementation:
         run: from adapted inputs to results; the timed part.
         adapt: copies the inputs into the layout that it computes fastest in; not timed.
         collect: brings its results into the common layout; not timed.
+        stands_for: how many times as much work the case is as the timed part, whose time is multiplied by it.
     """
 
     run: Callable[..., Any]
     adapt: Callable[[Arrays], Arrays]
     collect: Callable[[Any], Sequence[Any]] = tuple
+    stands_for: int = 1
 
 
 @dataclass(frozen=True)

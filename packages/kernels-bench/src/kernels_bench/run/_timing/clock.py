@@ -69,7 +69,8 @@ def sampler(comparison: Comparison, clock: Clock) -> Sample:
             for each in arguments:
                 implementation.run(*each)
 
-        return (wall_clock if comparison.waits else clock)(work) / len(arguments)
+        seconds = (wall_clock if comparison.waits else clock)(work)
+        return implementation.stands_for * seconds / len(arguments)
 
     return sample
 
