@@ -3,6 +3,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from interrupts import interrupted
 from kernels_bench.__main__ import app
@@ -17,8 +18,9 @@ PICTURES = (
     *("co2", "cycle", "calibration"),
     *("bayesian-kernel", "sunspots"),
     "frameworks",
+    *("language-learning", "language-text"),
 )
-CLASSIFIERS, FAMILY, CO2, SUNSPOTS, CROSS = (step.title for step in STEPS)
+CLASSIFIERS, FAMILY, CO2, SUNSPOTS, CROSS, LANGUAGE = (step.title for step in STEPS)
 
 QUICK = Step("Nothing", "Done at once.", "torch", ["json"], lambda *_: Outcome({}, (["what"], [["nothing"]]), [], {}))
 
@@ -76,6 +78,21 @@ def test_the_trained_layers_give_the_same_in_both_frameworks(report: Path) -> No
     assert len(numbers["relative_difference"]) == 9
     assert 0 < numbers["largest_relative_difference"] < 1e-5
     assert all(value == 0 for name, value in numbers["relative_difference"].items() if "back" in name)
+
+
+def test_the_language_model_knows_more_than_pairs_of_characters(report: Path) -> None:
+    from kernels_bench.demo._language import load
+
+    numbers = json.loads((report / "report.json").read_text())["steps"][LANGUAGE]
+    learned, held_out = ([text.numpy() for text in texts] for texts in load())
+    counts = np.ones((128, 128))
+    for text in learned:
+        np.add.at(counts, (text[:-1], text[1:]), 1)
+    chances = counts / counts.sum(1, keepdims=True)
+    pairs = np.mean([-np.log2(chances[text[:-1], text[1:]]).mean() for text in held_out])
+    assert numbers["bits_per_character"][-1]["held_out"] < pairs - 0.3
+    assert numbers["text"].startswith("The ")
+    assert set(numbers["text"]) > set("aeiou ")
 
 
 def test_the_report_is_one_file_with_every_picture_in_both_themes(report: Path) -> None:

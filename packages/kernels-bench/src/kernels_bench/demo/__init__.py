@@ -82,6 +82,17 @@ STEPS: Sequence[Step] = (
         needs=("torch", "kernels_core", "kernels_film", "jax", "kernels_jax"),
         run=_step("_cross_step"),
     ),
+    Step(
+        title="A language model that writes step by step",
+        text=(
+            "Three blocks of gated long convolutions learn the texts behind Python's help(), 400 000 characters that "
+            "every installation has. They are trained on packed documents, and then write a text one character at a "
+            "time."
+        ),
+        extra="torch",
+        needs=("torch", "kernels_core"),
+        run=_step("_language_step"),
+    ),
 )
 
 
