@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 
@@ -38,9 +39,19 @@ class ImplicitKernelND(PyroxModule):
         ((1, 15, 2), (1, 15, 1))
     """
 
-    data_dim: eqx.AbstractVar[int]
-    out_dim: eqx.AbstractVar[int]
-    L_cache: eqx.AbstractVar[int | tuple[int, ...]]
+    if TYPE_CHECKING:  # read-only, so that fields and properties may define them
+
+        @property
+        def data_dim(self) -> int: ...
+        @property
+        def out_dim(self) -> int: ...
+        @property
+        def L_cache(self) -> int | tuple[int, ...]: ...
+
+    else:
+        data_dim: eqx.AbstractVar[int]
+        out_dim: eqx.AbstractVar[int]
+        L_cache: eqx.AbstractVar[int | tuple[int, ...]]
 
     def __check_init__(self) -> None:
         _check.integer("out_dim", self.out_dim)

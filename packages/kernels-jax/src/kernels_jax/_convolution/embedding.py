@@ -116,7 +116,19 @@ def checked_sizes(data_dim: int, embedding_dim: int, L_cache: int | Sequence[int
     return data_dim, embedding_dim
 
 
-class SIRENPositionalEmbeddingND(PositionalEmbeddingND):
+class SineEmbeddingND(PositionalEmbeddingND):
+    """Base of the first layers of SIREN kernels, whose initial weights are uniform."""
+
+    @abc.abstractmethod
+    def initial_bound(self) -> Bound:
+        """Half-width `a` of the initial weight `U(-a, a)`, one for all or an array that broadcasts to the weight."""
+
+    @property
+    def _optim_hints(self) -> Hints:
+        return {"": NO_WEIGHT_DECAY}
+
+
+class SIRENPositionalEmbeddingND(SineEmbeddingND):
     """First layer of a SIREN kernel: `sin(W p + b)`, `W ~ U(-a, a)` with `a = 2 * pi * omega_0 / data_dim`, `b = 0`.
 
     Projection and sine run in float32 (float64 for float64 weights) and are cast to the weight's dtype.
@@ -168,10 +180,6 @@ class SIRENPositionalEmbeddingND(PositionalEmbeddingND):
         """Half-width `a` of the initial weight `U(-a, a)`."""
         bound: Bound = siren_bound(self.data_dim, self.omega_0, is_first=True)
         return bound
-
-    @property
-    def _optim_hints(self) -> Hints:
-        return {"": NO_WEIGHT_DECAY}
 
     def _activate(self, projection: Embedding) -> Embedding:
         return jnp.sin(projection)

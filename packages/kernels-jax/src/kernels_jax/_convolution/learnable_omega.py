@@ -11,16 +11,16 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from .. import _check
-from .._training import NO_WEIGHT_DECAY, Hints
+from .._training import Hints
 from .._types import Bound, Embedding, Frequencies, Number, PerChannel
 from .bounded import bounded
-from .embedding import PositionalEmbeddingND, checked_sizes
+from .embedding import SineEmbeddingND, checked_sizes
 from .multi_omega import BlockDiagonalSIRENNetworkND, spread
 from .settings import Settings
 from .siren_kernel import FilmGenerator, SIRENNetworkND
 
 
-class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
+class LearnableOmegaSIRENPositionalEmbeddingND(SineEmbeddingND):
     """First layer `sin(2 * pi * omega_0 * s * (W p + b))` with a learnable scale s per row.
 
     `W ~ U(-1/D, 1/D)`, `b = 0`. The scale is kept in `[omega_0_scale_min, omega_0_scale_max]` and has a gradient at and
@@ -87,7 +87,7 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
             raise ValueError(
                 f"`omega_0_scale_max` (={omega_0_scale_max}) must be >= `omega_0_scale_min` (={omega_0_scale_min})"
             )
-        one = isinstance(omega_0_scale_init, (int, float)) or jnp.shape(omega_0_scale_init) == ()
+        one = isinstance(omega_0_scale_init, (int, float)) or getattr(omega_0_scale_init, "ndim", 1) == 0
         values: Any = [omega_0_scale_init] * sizes[1] if one else omega_0_scale_init
         scales = _check.frequencies("omega_0_scale_init", values, sizes[1])
         if isinstance(scales, tuple) and not all(low <= scale <= high for scale in scales):
@@ -116,9 +116,8 @@ class LearnableOmegaSIRENPositionalEmbeddingND(PositionalEmbeddingND):
 
     @property
     def _optim_hints(self) -> Hints:
-        if not self.apply_lr_scale:
-            return {"": NO_WEIGHT_DECAY}
-        return {"linear": {"lr_scale": 1 / (2 * math.pi * self.omega_0)}, "": NO_WEIGHT_DECAY}
+        hints = super()._optim_hints
+        return {"linear": {"lr_scale": 1 / (2 * math.pi * self.omega_0)}, **hints} if self.apply_lr_scale else hints
 
     def _activate(self, projection: Embedding) -> Embedding:
         scale = self.omega_0_scale.astype(jnp.promote_types(self.omega_0_scale.dtype, jnp.float32))

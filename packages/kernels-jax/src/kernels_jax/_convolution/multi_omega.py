@@ -199,17 +199,17 @@ class BlockDiagonalSIRENNetworkND(SIRENNetworkND):
     @property
     def omega_0_min(self) -> Number:
         """Lowest frequency scale of the schedule."""
-        return self.settings.omega_0_min  # type: ignore[no-any-return]
+        return self.settings.omega_0_min
 
     @property
     def omega_0_max(self) -> Number:
         """Highest frequency scale of the schedule."""
-        return self.settings.omega_0_max  # type: ignore[no-any-return]
+        return self.settings.omega_0_max
 
     @property
     def off_block_scale(self) -> Number:
         """Initial scale of the weights between blocks."""
-        return self.settings.off_block_scale  # type: ignore[no-any-return]
+        return self.settings.off_block_scale
 
     @property
     def omega_0_per_block(self) -> PerChannel:

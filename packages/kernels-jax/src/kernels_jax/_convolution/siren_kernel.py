@@ -13,7 +13,7 @@ from jaxtyping import PRNGKeyArray
 from .. import _check
 from .._training import NO_WEIGHT_DECAY, Hints
 from .._types import Bound, KernelLast, Modulation, Number, Operand, Points, Positions
-from .embedding import PositionalEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
+from .embedding import SineEmbeddingND, SIRENPositionalEmbeddingND, siren_bound
 from .linear import KernelLinear
 from .mlp import MLPKernelND, readout_scale
 
@@ -30,6 +30,7 @@ class SIRENNetworkND(MLPKernelND):
         film_generator: maps conditioning to `(gamma, beta)` pairs, or None.
     """
 
+    positional_embedding: SineEmbeddingND
     hidden_linears: tuple[KernelLinear, ...]
     out_linear: KernelLinear
     film_generator: FilmGenerator | None
@@ -39,7 +40,7 @@ class SIRENNetworkND(MLPKernelND):
     @classmethod
     def _new(
         cls,
-        embedding: Callable[..., PositionalEmbeddingND],
+        embedding: Callable[..., SineEmbeddingND],
         *,
         out_dim: int,
         mlp_hidden_dim: int,
@@ -166,11 +167,12 @@ class SIRENNetworkND(MLPKernelND):
             TypeError, ValueError: `grid_lens` are not D positive integers, or the generator has no `flop_count`.
         """
         flops = super().flop_count(grid_lens, inference)
-        if self.film_generator is None:
+        generator: Any = self.film_generator
+        if generator is None:
             return flops
-        if not hasattr(self.film_generator, "flop_count"):
-            raise ValueError(f"the FiLM generator {type(self.film_generator).__name__} has no flop_count()")
-        own: int = self.film_generator.flop_count()
+        if not hasattr(generator, "flop_count"):
+            raise ValueError(f"the FiLM generator {type(generator).__name__} has no flop_count()")
+        own: int = generator.flop_count()
         return flops + own + self._modulations * 2 * self._points(grid_lens) * self.mlp_hidden_dim
 
 
