@@ -26,6 +26,7 @@ Generators = Float[Array, "out in cond"]
 
 Positions = Float32[Array, "_"]
 Grid = Float[Array, "..."]
+Projection = Float[Array, "rows *sizes"]
 Embedding = Float[Array, "features *sizes"]
 Points = Float[Array, "... _ points"]
 Kernel = Float[Array, "items channels *sizes"]

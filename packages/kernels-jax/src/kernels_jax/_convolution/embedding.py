@@ -11,7 +11,7 @@ from jaxtyping import PRNGKeyArray
 
 from .. import _check
 from .._training import NO_WEIGHT_DECAY, Hints
-from .._types import Bound, Embedding, Grid, KernelLast, Number, Positions
+from .._types import Bound, Embedding, Grid, KernelLast, Number, Positions, Projection
 from .coordinates import centred_axes, coordinate_grid
 from .linear import PositionLinear
 from .settings import Settings
@@ -89,7 +89,7 @@ class PositionalEmbeddingND(eqx.Module):
         return self.linear
 
     @abc.abstractmethod
-    def _activate(self, projection: Embedding) -> Embedding:
+    def _activate(self, projection: Projection) -> Embedding:
         """Features of the projection `(rows, *sizes)`, which has at least float32."""
 
     def __call__(self, seq_lens: Sequence[int]) -> tuple[KernelLast, Grid]:
@@ -181,5 +181,5 @@ class SIRENPositionalEmbeddingND(SineEmbeddingND):
         bound: Bound = siren_bound(self.data_dim, self.omega_0, is_first=True)
         return bound
 
-    def _activate(self, projection: Embedding) -> Embedding:
+    def _activate(self, projection: Projection) -> Embedding:
         return jnp.sin(projection)

@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from .. import _check
 from .._training import Hints
-from .._types import Bound, Embedding, Frequencies, Number, PerChannel
+from .._types import Bound, Embedding, Frequencies, Number, PerChannel, Projection
 from .bounded import bounded
 from .embedding import SineEmbeddingND, checked_sizes
 from .multi_omega import BlockDiagonalSIRENNetworkND, spread
@@ -119,7 +119,7 @@ class LearnableOmegaSIRENPositionalEmbeddingND(SineEmbeddingND):
         hints = super()._optim_hints
         return {"linear": {"lr_scale": 1 / (2 * math.pi * self.omega_0)}, **hints} if self.apply_lr_scale else hints
 
-    def _activate(self, projection: Embedding) -> Embedding:
+    def _activate(self, projection: Projection) -> Embedding:
         scale = self.omega_0_scale.astype(jnp.promote_types(self.omega_0_scale.dtype, jnp.float32))
         scale = bounded(scale, self.omega_0_scale_min, self.omega_0_scale_max)
         phase = 2 * math.pi * self.omega_0 * scale

@@ -95,7 +95,7 @@ class MultiOmegaSIRENPositionalEmbeddingND(SIRENPositionalEmbeddingND):
     def omega_0(self) -> Number:
         """Mean of `omega_0_per_row`: a float, or an array if it was built with one."""
         values = self.settings.omega_0_per_row
-        return sum(values) / len(values) if isinstance(values, tuple) else values.mean()
+        return sum(values) / len(values) if isinstance(values, tuple) else values.mean(-1)
 
     def initial_bound(self) -> Bound:
         """Half-widths `a` of the rows of the initial weight `U(-a, a)`, `(embedding_dim, 1)`."""

@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from .. import _check
 from .._training import FROZEN, Hints
-from .._types import Embedding, KernelLast, Number, Operand, Positions
+from .._types import Embedding, KernelLast, Number, Operand, Positions, Projection
 from .embedding import PositionalEmbeddingND, checked_sizes
 from .linear import KernelLinear, PositionLinear
 from .mlp import MLPKernelND, readout_scale
@@ -88,7 +88,7 @@ class RandomFourierPositionalEmbeddingND(PositionalEmbeddingND):
     def _projection(self) -> PositionLinear:
         return jax.lax.stop_gradient(self.linear) if isinstance(self.omega_0, float) else self.linear
 
-    def _activate(self, projection: Embedding) -> Embedding:
+    def _activate(self, projection: Projection) -> Embedding:
         return jnp.concatenate([jnp.cos(projection), jnp.sin(projection)])
 
 
