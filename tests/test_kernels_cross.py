@@ -11,6 +11,7 @@ import kernels_core as core
 import kernels_film as film
 import kernels_jax as kj
 import numpy as np
+import optax
 import pytest
 import torch
 from kernels_jax import interop
@@ -269,6 +270,19 @@ def test_parameter_groups(name: str) -> None:
         assert found.keys() == dict(there.named_parameters()).keys()
         for key, group in found.items():
             assert (group.lr, group.weight_decay) == expected.get(key, (0.0, 0.0)), key
+
+
+def test_parameter_groups_in_optax() -> None:
+    """Weight decay leaves the frequencies alone, and all of a frozen first layer."""
+    model = {"kernel": jax_kernel("RandomFourierKernelND", drawn("RandomFourierKernelND", 0)), "gain": jnp.ones(4)}
+    groups = kj.param_groups(model, lr=0.1, weight_decay=0.5)
+    rates = {group: optax.adamw(group.lr, weight_decay=group.weight_decay) for group in jax.tree.leaves(groups)}
+    optimiser = optax.partition(rates, groups)
+    params = eqx.filter(model, eqx.is_inexact_array)
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    trained = eqx.apply_updates(model, optimiser.update(zeros, optimiser.init(params), params)[0])
+    np.testing.assert_allclose(trained["gain"], 0.95, rtol=1e-6)
+    assert eqx.tree_equal(trained["kernel"].positional_embedding, model["kernel"].positional_embedding)
 
 
 BAD: list[tuple[str, dict[str, Any], str]] = [

@@ -123,7 +123,7 @@ def pickled():
         kernels_jax.BayesianSIRENKernelND.init(kernel),
         kernels_jax.MultiOmegaSIRENKernelND.init(**first, omega_0_per_row=[1.0, 2.0]),
         kernels_jax.LearnableOmegaSIRENKernelND.init(**sizes, **more),
-        kernels_jax.RandomFourierKernelND.init(**sizes, **more, nonlinearity=jax.nn.relu),
+        kernels_jax.RandomFourierKernelND.init(**sizes, **more, nonlinearity=abs),
         kernels_jax.BlockDiagonalMultiOmegaSIRENKernelND.init(**blocks),
         kernels_jax.BlockDiagonalLearnableOmegaSIRENKernelND.init(**blocks),
         kernels_jax.RegisterPooling.init(2),

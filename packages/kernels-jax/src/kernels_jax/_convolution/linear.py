@@ -40,7 +40,7 @@ class KernelLinear(eqx.Module):
         bias: `(out_features,)`, or None.
 
     Example:
-        >>> import jax
+        >>> import equinox as eqx, jax
         >>> layer = KernelLinear.init(3, 2, bias=True, key=jax.random.key(0))
         >>> layer(jax.numpy.ones((5, 3))).shape, isinstance(layer, eqx.nn.Linear)
         ((5, 2), False)

@@ -16,6 +16,8 @@ class Settings:
     `vmap` gives it a batch axis, and a module that leaves the trace holds its value.
 
     Example:
+        >>> import jax
+        >>> from kernels_jax import Settings
         >>> settings = Settings(omega_0=3.0)
         >>> settings.omega_0, jax.tree.leaves(settings)
         (3.0, [])
