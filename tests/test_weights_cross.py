@@ -296,22 +296,6 @@ def test_layer(name: str, modulated: bool, tmp_path: Path) -> None:
     assert all(torch.equal(value, there.state_dict()[key]) for key, value in back.items())
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda **sizes: core.MultiOmegaSIRENKernelND(**sizes, omega_0_per_row=[1.0, 2.0, 4.0, 8.0]),
-        lambda **sizes: core.BlockDiagonalMultiOmegaSIRENKernelND(**sizes, num_blocks=2),
-    ],
-    ids=["multi omega", "block diagonal"],
-)
-def test_multi_frequency_kernels(make: Any) -> None:
-    sizes = {"out_dim": 4, "data_dim": 1, "mlp_hidden_dim": 4, "num_layers": 3, "embedding_dim": 4, "L_cache": 7}
-    there = make(**sizes, use_bias=True)
-    blank = jax_kernel(**sizes)
-    here = interop.from_state_dict(blank, there.state_dict())
-    assert_close(evaluate(here, (9,))[0], there((9,))[0], ROUNDING)
-
-
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision(dtype: torch.dtype, tmp_path: Path) -> None:
     there = torch_kernel(2, 2).to(dtype)
@@ -374,26 +358,6 @@ def test_copies_share_no_memory() -> None:
         there.weight.zero_()
         torch.from_numpy(state["weight"]).zero_()
     np.testing.assert_allclose(here.weight[0], [2.3, 8.055, 13.81], rtol=1e-6)
-
-
-def test_initial_distributions_are_equal() -> None:
-    """Initial weights have the same bounds and standard deviations."""
-    sizes = {"out_dim": 64, "mlp_hidden_dim": 64, "embedding_dim": 64, "L_cache": 16}
-    there = core.SIRENKernelND(**sizes, data_dim=2, num_layers=3, omega_0=5.0, use_bias=True)
-    here = interop.to_state_dict(
-        kj.SIRENKernelND.init(**sizes, data_dim=2, num_layers=3, omega_0=5.0, use_bias=True, key=KEY)
-    )
-    for name, value in there.state_dict().items():
-        one, other = value.numpy(), here[name]
-        assert one.shape == other.shape
-        np.testing.assert_allclose(np.abs(other).max(), np.abs(one).max(), rtol=0.05)
-        np.testing.assert_allclose(other.std(), one.std(), rtol=0.15)
-    options: dict[str, Any] = {"film_hidden_dim": 64, "init_type": "small_random", "init_std": 0.3}
-    generator = film.KernelFiLMGenerator(32, 8, 3, **options).state_dict()
-    found = interop.to_state_dict(kj.KernelFiLMGenerator.init(32, 8, 3, **options, key=KEY))
-    assert torch.equal(torch.from_numpy(found["mlp.2.bias"]), generator["mlp.2.bias"])
-    for name in ("mlp.0.weight", "mlp.0.bias", "mlp.2.weight"):
-        np.testing.assert_allclose(found[name].std(), generator[name].numpy().std(), rtol=0.2)
 
 
 def test_posterior_sample_loads_into_a_state_dict() -> None:

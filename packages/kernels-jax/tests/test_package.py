@@ -111,12 +111,23 @@ def pickled():
     sizes = {"out_dim": 1, "data_dim": 1, "mlp_hidden_dim": 2, "num_layers": 2, "embedding_dim": 2, "omega_0": 1.0}
     film = kernels_jax.KernelFiLMGenerator.init(2, 2, 1, key=key)
     kernel = kernels_jax.SIRENKernelND.init(**sizes, L_cache=4, use_bias=True, film_generator=film, key=key)
+    more = {"key": key, "L_cache": 4, "use_bias": True}
+    first = {**sizes, **more}
+    del first["omega_0"]
+    blocks = {**first, "num_blocks": 1}
     features = kernels_jax.HyperFourierFeatures.init(parameter_net=abs, in_features=1, n_features=1, cond_dim=3)
     return [
         kernels_jax.ConditionedINR.init(siren, **options),
         kernels_jax.BayesianSIREN.init(1, 2, 1, depth=2),
         kernels_jax.HyperSIREN(1, 2, 1, depth=2, cond_dim=2, parameter_net=abs, key=key),
         kernels_jax.BayesianSIRENKernelND.init(kernel),
+        kernels_jax.MultiOmegaSIRENKernelND.init(**first, omega_0_per_row=[1.0, 2.0]),
+        kernels_jax.LearnableOmegaSIRENKernelND.init(**sizes, **more),
+        kernels_jax.RandomFourierKernelND.init(**sizes, **more, nonlinearity=abs),
+        kernels_jax.BlockDiagonalMultiOmegaSIRENKernelND.init(**blocks),
+        kernels_jax.BlockDiagonalLearnableOmegaSIRENKernelND.init(**blocks),
+        kernels_jax.RegisterPooling.init(2),
+        kernels_jax.RegisterCompressConcat.init(2, 2, 1, key=key),
         *(cls.init(1, 1, key=key) for cls in (kernels_jax.FiLM, kernels_jax.ConcatConditioner)),
         kernels_jax.BayesianConcatConditioner.init(1, 1),
         kernels_jax.BayesianHyperLinear.init(1, 1, 1),
@@ -143,7 +154,8 @@ def test_pickles_name_no_private_module():
     modules = pickled()
     assert eqx.tree_equal(Unpickler(io.BytesIO(pickle.dumps(modules))).load(), modules)
     assert {module for module, _ in found} == {"kernels_jax"}
-    abstract = {"AbstractConditioner", "ModulationND", "PyroxModule", "FiLM"}  # FiLM is AffineModulation
+    # FiLM is AffineModulation.
+    abstract = {"AbstractConditioner", "ImplicitKernelND", "ModulationND", "PyroxModule", "FiLM"}
     classes = {name for name in kernels_jax.__all__ if isinstance(getattr(kernels_jax, name), type)}
     assert classes - abstract <= {name for _, name in found}
 

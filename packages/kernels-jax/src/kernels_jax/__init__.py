@@ -4,11 +4,27 @@ from ._conditioners.base import AbstractConditioner
 from ._conditioners.concat import BayesianConcatConditioner, ConcatConditioner
 from ._conditioners.film import AffineModulation, BayesianAffineModulation, FiLM
 from ._conditioners.hyper_linear import BayesianHyperLinear, HyperLinear
+from ._convolution.base import ImplicitKernelND
 from ._convolution.bayesian_siren_kernel import BayesianSIRENKernelND
 from ._convolution.coordinates import axis_coordinates, coordinate_grid
 from ._convolution.embedding import SIRENPositionalEmbeddingND, siren_bound
 from ._convolution.fftconv import fftconv_nd
 from ._convolution.film_generator import GELU, KernelFiLMGenerator
+from ._convolution.learnable_omega import (
+    BlockDiagonalLearnableOmegaSIRENKernelND,
+    LearnableOmegaSIRENKernelND,
+    LearnableOmegaSIRENPositionalEmbeddingND,
+)
+from ._convolution.linear import KernelLinear, PositionLinear
+from ._convolution.multi_omega import (
+    BlockDiagonalMultiOmegaSIRENKernelND,
+    MultiOmegaSIRENKernelND,
+    MultiOmegaSIRENPositionalEmbeddingND,
+    omega_0_schedule,
+)
+from ._convolution.random_fourier import Elementwise, RandomFourierKernelND, RandomFourierPositionalEmbeddingND
+from ._convolution.registers import RegisterCompressConcat, RegisterPooling
+from ._convolution.settings import Settings
 from ._convolution.siren_kernel import SIRENKernelND
 from ._convolution.windows import (
     BlockAlignedGaussianModulationND,
@@ -26,6 +42,7 @@ from ._fields.hyper_siren import HyperSIREN
 from ._fields.kitchen_sinks import RandomKitchenSinks
 from ._fields.siren import SIREN, BayesianSIREN, BayesianSirenDense, SirenDense
 from ._pyrox.module import PyroxModule, pyrox_method
+from ._training import param_groups
 
 __all__ = [
     # NumPyro bridge
@@ -50,9 +67,18 @@ __all__ = [
     "HyperSIREN",
     # convolution kernels as functions of position, and the convolution itself
     "SIRENKernelND",
+    "MultiOmegaSIRENKernelND",
+    "BlockDiagonalMultiOmegaSIRENKernelND",
+    "LearnableOmegaSIRENKernelND",
+    "BlockDiagonalLearnableOmegaSIRENKernelND",
+    "RandomFourierKernelND",
     "BayesianSIRENKernelND",
-    "KernelFiLMGenerator",
+    "ImplicitKernelND",
     "fftconv_nd",
+    # one kernel per batch item
+    "KernelFiLMGenerator",
+    "RegisterPooling",
+    "RegisterCompressConcat",
     # windows on kernels
     "ExponentialModulationND",
     "GaussianModulationND",
@@ -64,7 +90,15 @@ __all__ = [
     "axis_coordinates",
     "coordinate_grid",
     "SIRENPositionalEmbeddingND",
+    "MultiOmegaSIRENPositionalEmbeddingND",
+    "LearnableOmegaSIRENPositionalEmbeddingND",
+    "RandomFourierPositionalEmbeddingND",
+    "KernelLinear",
+    "PositionLinear",
+    "omega_0_schedule",
     "siren_bound",
+    # training
+    "param_groups",
     # spectral features
     "HyperFourierFeatures",
     "ConditionedRFFNet",
@@ -74,8 +108,8 @@ __all__ = [
     "RandomKitchenSinks",
 ]
 
-# A pickle names a class by its module: with this one, it survives moves between the private modules. The last two are
+# A pickle names a class by its module: with this one, it survives moves between the private modules. The last four are
 # not public, but parts of what is.
-for _public in (*(globals()[name] for name in __all__), BayesianSirenDense, GELU):
+for _public in (*(globals()[name] for name in __all__), BayesianSirenDense, GELU, Elementwise, Settings):
     _public.__module__ = __name__
 del _public

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from numbers import Number, Real
 from typing import TypeVar
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 T = TypeVar("T")
 
@@ -122,3 +124,49 @@ def sizes(name: str, values: object, count: int) -> None:
         raise ValueError(f"`{name}` must be a tuple of {count}, one size per axis; got {values!r}")
     for axis, size in enumerate(values):
         integer(f"{name}[{axis}]", size)
+
+
+def number_or_tracer(name: str, value: object, check: Callable[[str, object], float]) -> float | jax.Array:
+    """`value` as a float that passes `check`; an array `()` whose value JAX does not know yet as it is.
+
+    So a hyperparameter may come from a prior: `omega_0=numpyro.sample("omega_0", ...)`.
+    """
+    if not isinstance(value, (jax.Array, np.ndarray)):
+        return check(name, value)
+    if value.shape != ():
+        raise ValueError(f"`{name}` must be a number or an array of shape (), got one of shape {value.shape}")
+    if not isinstance(value, jax.core.Tracer):
+        return check(name, value.item())
+    if not jnp.isdtype(value.dtype, ("real floating", "integral")):
+        raise TypeError(f"`{name}` must be a number, got an array of {value.dtype}")
+    return value
+
+
+def frequencies(name: str, values: object, count: int) -> tuple[float, ...] | jax.Array:
+    """`values` as `count` positive, finite floats; as an array `(count,)` where JAX does not know them yet."""
+    expected = f"`{name}` must hold {count} positive finite numbers"
+    if isinstance(values, jax.core.Tracer):
+        if values.shape != (count,):
+            raise ValueError(f"{expected}, got an array of shape {values.shape}")
+        return values
+    items = values.tolist() if isinstance(values, (jax.Array, np.ndarray)) else values
+    try:
+        checked = [number_or_tracer(f"{name}[{i}]", item, positive) for i, item in enumerate(items)]  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{expected}, got {values!r}: {error}") from None
+    if len(checked) != count:
+        raise ValueError(f"{expected}, got {len(checked)}: {values!r}")
+    known = [item for item in checked if isinstance(item, float)]
+    return tuple(known) if len(known) == count else jnp.stack([jnp.asarray(item) for item in checked])
+
+
+def floats(name: str, value: object, expected: tuple[str | int, ...]) -> None:
+    """Raise unless `value` is a floating-point array of the expected shape, letters standing for any size."""
+    if not isinstance(value, (jax.Array, np.ndarray)) or not jnp.issubdtype(value.dtype, jnp.floating):
+        got = value.dtype if isinstance(value, (jax.Array, np.ndarray)) else type(value).__name__
+        raise TypeError(f"`{name}` must be a floating-point array, got {got}")
+    fits = value.ndim == len(expected) and all(
+        isinstance(size, str) or given == size for given, size in zip(value.shape, expected, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"`{name}` must be ({', '.join(map(str, expected))}), got {value.shape}")

@@ -1,7 +1,6 @@
 """Linear layers: construction with given initial weights, and application of `eqx.nn.Linear` to rows."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
@@ -26,15 +25,3 @@ def zero_bias(size_in: int, size_out: int, *, key: PRNGKeyArray) -> eqx.nn.Linea
     linear = eqx.nn.Linear(size_in, size_out, key=key)
     zero: eqx.nn.Linear = eqx.tree_at(lambda layer: layer.bias, linear, replace_fn=jnp.zeros_like)
     return zero
-
-
-def uniform(fan_in: int, fan_out: int, bound: float, use_bias: bool, *, key: PRNGKeyArray) -> eqx.nn.Linear:
-    """A Linear layer with the weight `U(-bound, bound)` and bias zero."""
-    key, weight_key = jax.random.split(key)
-    linear = eqx.nn.Linear(fan_in, fan_out, use_bias=use_bias, key=key)
-    weight = jax.random.uniform(weight_key, (fan_out, fan_in), minval=-bound, maxval=bound)
-    bias = None if linear.bias is None else jnp.zeros_like(linear.bias)
-    made: eqx.nn.Linear = eqx.tree_at(
-        lambda layer: (layer.weight, layer.bias), linear, (weight, bias), is_leaf=lambda leaf: leaf is None
-    )
-    return made

@@ -4,7 +4,11 @@ Fields and conditioners: `rows` is nothing or N, `contexts` nothing (one context
 `items` is 1 (shared) or the batch, `sizes` one size per axis.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from jaxtyping import Array, Float, Float32, Shaped
+from numpy.typing import NDArray
 
 Scalars = Float[Array, "*rows"]
 Features = Float[Array, "*rows features"]
@@ -22,6 +26,7 @@ Generators = Float[Array, "out in cond"]
 
 Positions = Float32[Array, "_"]
 Grid = Float[Array, "..."]
+Projection = Float[Array, "rows *sizes"]
 Embedding = Float[Array, "features *sizes"]
 Points = Float[Array, "... _ points"]
 Kernel = Float[Array, "items channels *sizes"]
@@ -36,3 +41,10 @@ Modulation = tuple[PerLayer, PerLayer]
 
 # Any array, for functions that check their arguments themselves.
 Operand = Shaped[Array, "..."]
+
+# A number, which JAX need not know yet while it traces.
+Number = float | Array
+# One per frequency.
+Frequencies = Sequence[Number] | Array | NDArray[Any]
+# Half-width of initial weights: one for all, or an array that broadcasts to the weight.
+Bound = float | Array | NDArray[Any]

@@ -10,7 +10,7 @@ from kernels_jax.interop import to_state_dict
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_formula(layers, key, x64):
-    generator = KernelFiLMGenerator.init(5, 8, layers, 6, "small_random", 0.5, key=key)
+    generator = KernelFiLMGenerator.init(5, 8, layers, 6, init_type="small_random", init_std=0.5, key=key)
     conditioning = 3 * jax.random.normal(key, (4, 5))
     pairs = eqx.filter_jit(generator)(conditioning)
     assert len(pairs) == layers

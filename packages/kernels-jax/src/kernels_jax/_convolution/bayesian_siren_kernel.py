@@ -5,24 +5,24 @@ from collections.abc import Sequence
 from typing import Self
 
 import equinox as eqx
+import numpy as np
 
 from .. import _check
 from .._pyrox.module import PyroxModule, pyrox_method
 from .._pyrox.priors import NormalPrior, draw_leaves, named_leaves
-from .._types import Grid, KernelLast, Operand, Positions
-from .embedding import siren_bound
-from .siren_kernel import SIRENKernelND
+from .._types import Bound, Grid, KernelLast, Operand, Positions
+from .siren_kernel import SIRENNetworkND
 
 PRIORS = ("readout", "all")
 
 
 class BayesianSIRENKernelND(PyroxModule):
-    """`SIRENKernelND` with Normal priors on its readout, or on all its layers.
+    """A `SIRENKernelND`, or another SIREN kernel, with Normal priors on its readout, or on all its layers.
 
     The standard deviation is `prior_std` times that of the layer's initial weights, `a / sqrt(3)` for `U(-a, a)`, and
     a bias has that of the weight of its layer: the prior is as wide as the initialisation, for every `L_cache`.
     With priors on the readout alone the other layers keep their weights, and the kernel and the convolution with it are
-    linear in the unknown weights. A FiLM generator keeps its weights.
+    linear in the unknown weights. A FiLM generator keeps its weights, and a learnable frequency its scale.
 
     Sites are named as the weights are in a `state_dict`, so a sample of the posterior is part of one:
     `{scope}.out_linear.weight` `(out_dim, mlp_hidden_dim)`, `{scope}.out_linear.bias` and, with priors on all layers,
@@ -42,58 +42,67 @@ class BayesianSIRENKernelND(PyroxModule):
         {'kernel.out_linear.weight': (4, 16), 'kernel.out_linear.bias': (4,)}
     """
 
-    kernel: SIRENKernelND
+    kernel: SIRENNetworkND
     priors: str = eqx.field(static=True, default="readout")
     prior_std: float = eqx.field(static=True, default=1.0)
 
     @classmethod
     def init(
-        cls, kernel: SIRENKernelND, *, priors: str = "readout", prior_std: float = 1.0, pyrox_name: str | None = None
+        cls, kernel: SIRENNetworkND, *, priors: str = "readout", prior_std: float = 1.0, pyrox_name: str | None = None
     ) -> Self:
         """A new kernel.
 
         Args:
-            kernel: a trained or fresh kernel.
+            kernel: a trained or fresh `SIRENKernelND` or other SIREN kernel.
             priors: the layers that have priors, `"readout"` (default) or `"all"`.
             prior_std: positive factor on the standard deviation of the initial weights. Default: 1.
             pyrox_name: scope of the sites. Default: None, by place in the tree.
 
         Raises:
-            TypeError: `kernel` is not a `SIRENKernelND`, or `prior_std` is not a number.
-            ValueError: `priors` is unknown, or `prior_std` is not positive.
+            TypeError: `kernel` is not a SIREN kernel, or `prior_std` is not a number.
+            ValueError: `priors` is unknown, `prior_std` is not positive, or `kernel` has `off_block_scale=0`.
         """
-        if not isinstance(kernel, SIRENKernelND):
-            raise TypeError(f"`kernel` must be a SIRENKernelND, got {type(kernel).__name__}")
+        if not isinstance(kernel, SIRENNetworkND):
+            raise TypeError(f"`kernel` must be a SIRENKernelND or another SIREN kernel, got {type(kernel).__name__}")
         _check.choice("priors", priors, PRIORS)
-        return cls(kernel, priors, _check.positive("prior_std", prior_std), pyrox_name=pyrox_name)
+        made = cls(kernel, priors, _check.positive("prior_std", prior_std), pyrox_name=pyrox_name)
+        for layer, bound in made._bounds().items():
+            if isinstance(bound, np.ndarray) and not bound.all():
+                raise ValueError(
+                    f"`kernel` has `off_block_scale=0`: a prior as wide as its initial weights would have standard "
+                    f"deviation 0 for part of `{layer}.weight`; build it with a positive `off_block_scale`"
+                )
+        return made
+
+    def _bounds(self) -> dict[str, Bound]:
+        """Half-widths of the initial weights of the layers with priors."""
+        bounds = self.kernel.initial_bounds()
+        return bounds if self.priors == "all" else {"out_linear": bounds["out_linear"]}
 
     @pyrox_method
-    def draw(self) -> SIRENKernelND:
-        """The `SIRENKernelND` whose weights are the values of the sites."""
+    def draw(self) -> SIRENNetworkND:
+        """The kernel, of the class of `kernel`, whose weights are the values of the sites."""
         kernel = self.kernel
-        bounds = {
-            "positional_embedding.linear": siren_bound(kernel.data_dim, kernel.omega_0, is_first=True),
-            **{
-                f"hidden_linears.{i}": siren_bound(int(layer.in_features))
-                for i, layer in enumerate(kernel.hidden_linears)
-            },
-            "out_linear": siren_bound(kernel.mlp_hidden_dim) / math.sqrt(math.prod(kernel.L_cache_per_axis)),
-        }
         weights = named_leaves(kernel)
         priors = [
             NormalPrior(leaf, self.prior_std * bound / math.sqrt(3), site=leaf)
-            for layer, bound in bounds.items()
-            for leaf in (f"{layer}.weight", f"{layer}.bias")
-            if leaf in weights and (self.priors == "all" or layer == "out_linear")
+            for layer, of_weight in self._bounds().items()
+            for leaf, bound in ((f"{layer}.weight", of_weight), (f"{layer}.bias", _row_bounds(of_weight)))
+            if leaf in weights
         ]
         return draw_leaves(self, kernel, priors)
 
     @pyrox_method
     def evaluate(self, axes: Sequence[Positions], conditioning: Operand | None = None) -> KernelLast:
-        """As `SIRENKernelND.evaluate`, with weights drawn or substituted for the call."""
+        """As the kernel's `evaluate`, with weights drawn or substituted for the call."""
         return self.draw().evaluate(axes, conditioning)
 
     @pyrox_method
     def __call__(self, seq_lens: Sequence[int], conditioning: Operand | None = None) -> tuple[KernelLast, Grid]:
-        """As `SIRENKernelND`, with weights drawn or substituted for the call."""
+        """As the kernel, with weights drawn or substituted for the call."""
         return self.draw()(seq_lens, conditioning)
+
+
+def _row_bounds(bound: Bound) -> Bound:
+    """The bound of a bias from that of its weight: where it differs between the weights of a row, the largest."""
+    return bound if isinstance(bound, float) or bound.ndim == 0 else bound.max(-1)

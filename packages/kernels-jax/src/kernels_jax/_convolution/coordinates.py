@@ -9,16 +9,17 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 
 from .. import _check
-from .._types import Grid, Positions
+from .._types import Grid, Number, Positions
 
 
-def axis_coordinates(length: int, L_cache: int, *, resolution: float = 1.0, causal: bool = False) -> Positions:
+def axis_coordinates(length: int, L_cache: int, *, resolution: Number = 1.0, causal: bool = False) -> Positions:
     """Positions along one axis: `p_i = i / ((L_cache - 1) * resolution)`, `i = -(length - 1) .. length - 1`.
 
     Args:
         length: points on either side of the origin, the origin included; the axis has `2 * length - 1` points.
         L_cache: the length at which the axis runs from -1 to 1, at least 2.
-        resolution: factor by which the grid is finer than that. Default: 1.
+        resolution: factor by which the grid is finer than that, a number or, under a transformation, an array `()`.
+            Default: 1.
         causal: whether to return only the lags `i >= 0`, `length` points. Default: False.
 
     Returns:
@@ -33,8 +34,15 @@ def axis_coordinates(length: int, L_cache: int, *, resolution: float = 1.0, caus
         ([-1.0, -0.5, 0.0, 0.5, 1.0], [0.0, 0.5])
     """
     _check.integer("length", length)
-    spacing = (_check.integer("L_cache", L_cache, 2) - 1) * _check.positive("resolution", resolution)
-    return jnp.arange(0 if causal else 1 - length, length, dtype=jnp.float32) / spacing
+    steps = _check.integer("L_cache", L_cache, 2) - 1
+    spacing = steps * _check.number_or_tracer("resolution", resolution, _check.positive)
+    return (jnp.arange(0 if causal else 1 - length, length, dtype=jnp.float32) / spacing).astype(jnp.float32)
+
+
+def centred_axes(seq_lens: Sequence[int], L_cache_per_axis: Sequence[int]) -> list[Positions]:
+    """`axis_coordinates` for one length per axis, which are checked."""
+    _check.sizes("seq_lens", seq_lens, len(L_cache_per_axis))
+    return [axis_coordinates(*pair) for pair in zip(seq_lens, L_cache_per_axis, strict=True)]
 
 
 def coordinate_grid(axes: Sequence[Positions]) -> Grid:

@@ -6,7 +6,7 @@ Every window is a product over axes, so a window defines only `axis_window`.
 import abc
 import math
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import equinox as eqx
 import jax
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _check
+from .._training import FROZEN, NO_WEIGHT_DECAY, Hints
 from .._types import AxisTable, KernelLast, Operand, PerChannel, Positions, Table
 from .bounded import bounded
 
@@ -78,14 +79,19 @@ class ModulationND(eqx.Module):
             windowed = windowed * jnp.expand_dims(table, range(1, len(axes) - axis))
         return windowed.astype(kernel.dtype)
 
-    def __call__(self, grid: Operand, x: Operand) -> Operand:
+    def __call__(self, grid: Operand | Sequence[Any], x: Operand) -> Operand:
         """`x (B, *grid, C)` times the mask at `grid (1, *grid, D)`; same shape and dtype.
+
+        The grid may also be given by the coordinates of each axis, `(size,)`, which is faster.
 
         Raises:
             AssertionError: `grid` is not float32.
             ValueError: the last dimension of `grid` is not `data_dim`, that of `x` not `num_channels`, or their grids
                 differ.
         """
+        if isinstance(grid, Sequence):
+            self._check_axes(grid, x)
+            return self.window(grid, x)
         if grid.dtype != jnp.float32:
             raise AssertionError(
                 f"`grid` must be float32, because lower precision merges adjacent points; got {grid.dtype}"
@@ -101,13 +107,27 @@ class ModulationND(eqx.Module):
             mask = mask * self.axis_window(axis, grid[..., axis : axis + 1])
         return x * mask.astype(x.dtype)
 
+    def _check_axes(self, axes: Sequence[Any], x: Operand) -> None:
+        if not all(isinstance(positions, (jax.Array, np.ndarray)) for positions in axes):
+            raise TypeError(f"`grid` must be an array or the coordinates of each axis, got {axes!r}")
+        if any(positions.dtype != jnp.float32 for positions in axes):
+            got = ", ".join(str(positions.dtype) for positions in axes)
+            raise AssertionError(f"`grid` must be float32, because lower precision merges adjacent points; got {got}")
+        shapes = [positions.shape for positions in axes]
+        if shapes != [(size,) for size in x.shape[1:-1]] or x.shape[1 + self.data_dim :] != (self.num_channels,):
+            raise ValueError(
+                f"`grid` must be {self.data_dim} axes of coordinates (size,) and `x` (B, *sizes, {self.num_channels}); "
+                f"got {shapes} and {x.shape}"
+            )
+
 
 class ExponentialModulationND(ModulationND):
     """Exponential window `prod_d exp(-|p_d| * |w_{d,c}|)` with fixed rates.
 
     Attributes:
         weight: rates `(D, C)`, on every axis a linear ramp over channels from slow to fast, divided by D. It is saved
-            with the weights and has gradient zero; exclude it from weight decay, which would change it.
+            with the weights and has gradient zero, so optimisers leave it where it is; weight decay would change it,
+            from which `param_groups` excludes it.
 
     Example:
         >>> [round(rate, 4) for rate in ExponentialModulationND.init(2, 3).weight[0].tolist()]
@@ -145,6 +165,10 @@ class ExponentialModulationND(ModulationND):
             fast_decay_pct=fast,
             slow_decay_pct=slow,
         )
+
+    @property
+    def _optim_hints(self) -> Hints:
+        return {"weight": FROZEN}
 
     def axis_window(self, axis: int, position: Operand) -> Table:
         rate = jax.lax.stop_gradient(self.weight[axis])
@@ -239,6 +263,10 @@ class GaussianModulationND(ModulationND):
     def max_std(self) -> float:
         """The largest std."""
         return std_from_attenuation(self.max_attenuation_at_limit, 1.0)
+
+    @property
+    def _optim_hints(self) -> Hints:
+        return {"std_param": NO_WEIGHT_DECAY}
 
     def _initial_std(self, extent: float) -> NDArray[np.float64]:
         ends = (self.min_std * extent, std_from_attenuation(0.1, 1.0) * extent)

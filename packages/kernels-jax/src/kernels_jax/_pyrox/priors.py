@@ -11,6 +11,7 @@ from jaxtyping import Array
 from numpyro import distributions as dist
 
 from .._paths import dotted
+from .._types import Bound
 from .module import PyroxModule
 
 L = TypeVar("L")
@@ -22,13 +23,13 @@ class NormalPrior:
 
     Attributes:
         leaf: the path of the leaf, as in a `state_dict`: `generator.weight`.
-        std: standard deviation.
+        std: standard deviation, one for all elements or an array that broadcasts to the leaf.
         site: the site's name within its module.
         transposed: whether the site holds the transpose of the leaf.
     """
 
     leaf: str
-    std: float
+    std: Bound
     site: str
     transposed: bool = False
 
@@ -63,7 +64,7 @@ def draw_leaves(module: PyroxModule, layer: L, priors: Sequence[NormalPrior]) ->
     return result
 
 
-def draw_normal(module: PyroxModule, site: str, shape: tuple[int, ...], std: float) -> Array:
+def draw_normal(module: PyroxModule, site: str, shape: tuple[int, ...], std: Bound) -> Array:
     """The value of the site `site` of `module`, an array with the prior `Normal(0, std)`.
 
     Raises:
