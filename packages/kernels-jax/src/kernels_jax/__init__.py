@@ -5,10 +5,12 @@ from ._conditioners.concat import BayesianConcatConditioner, ConcatConditioner
 from ._conditioners.film import AffineModulation, BayesianAffineModulation, FiLM
 from ._conditioners.hyper_linear import BayesianHyperLinear, HyperLinear
 from ._convolution.bayesian_siren_kernel import BayesianSIRENKernelND
+from ._convolution.ckconv import CKConvND
 from ._convolution.coordinates import axis_coordinates, coordinate_grid
 from ._convolution.embedding import SIRENPositionalEmbeddingND, siren_bound
 from ._convolution.fftconv import fftconv_nd
 from ._convolution.film_generator import GELU, KernelFiLMGenerator
+from ._convolution.prepared import PreparedConvolution
 from ._convolution.siren_kernel import SIRENKernelND
 from ._convolution.windows import (
     BlockAlignedGaussianModulationND,
@@ -48,7 +50,9 @@ __all__ = [
     # composites
     "ConditionedINR",
     "HyperSIREN",
-    # convolution kernels as functions of position, and the convolution itself
+    # convolutions whose kernels are functions of position: the layer, its kernels, the convolution itself
+    "CKConvND",
+    "PreparedConvolution",
     "SIRENKernelND",
     "BayesianSIRENKernelND",
     "KernelFiLMGenerator",
