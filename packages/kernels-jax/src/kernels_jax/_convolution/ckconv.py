@@ -3,7 +3,7 @@
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import equinox as eqx
@@ -185,9 +185,7 @@ class CKConvND(PyroxModule):
         if kernel.shape[0] != 1 and kernel.shape[0] != x.shape[0]:
             raise ValueError(f"`conditioning` gives {kernel.shape[0]} kernels for the {x.shape[0]} batch items of `x`")
         kernel = jnp.moveaxis(kernel, -1, 1) if is_bhl_input else kernel
-        return fftconv_nd(
-            x, kernel, self.shortcut, padding=self.fft_padding_per_axis, channels_last=not is_bhl_input
-        )
+        return fftconv_nd(x, kernel, self.shortcut, padding=self.fft_padding_per_axis, channels_last=not is_bhl_input)
 
     @pyrox_method
     def prepare(
@@ -288,7 +286,7 @@ class CKConvND(PyroxModule):
 def _built(name: str, part: Any, method: str, **offered: Any) -> Any:
     """`part`, if it has `method`; else what the function `part` returns for those `offered` arguments that it takes."""
     accepted = f"a module with `{method}` or a function of {' and '.join(f'`{argument}`' for argument in offered)}"
-    if isinstance(part, type) or not callable(part) and not hasattr(part, method):
+    if isinstance(part, type) or (not callable(part) and not hasattr(part, method)):
         raise TypeError(f"`{name}` must be {accepted} that returns one, got {part!r}")
     if hasattr(part, method):
         return part
