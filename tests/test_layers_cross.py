@@ -33,14 +33,16 @@ WINDOWS: list[tuple[str, dict[str, Any]]] = [
     ("GaussianModulationND", {"parametrization": "softplus"}),
     ("BlockAlignedGaussianModulationND", {"min_attenuation_at_step": 0.3}),
 ]
-# What each kernel class takes beyond the arguments that all have.
+# What each kernel class takes beyond the arguments that all have, in both frameworks.
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "SIRENKernelND": {"omega_0": 2.0},
     "MultiOmegaSIRENKernelND": {"omega_0_per_row": [1.0, 2.0, 3.0, 4.0]},
     "BlockDiagonalMultiOmegaSIRENKernelND": {"num_blocks": 2, "omega_0_max": 3.0},
     "LearnableOmegaSIRENKernelND": {"omega_0": 2.0, "omega_0_scale_max": 1.5},
     "BlockDiagonalLearnableOmegaSIRENKernelND": {"num_blocks": 2, "omega_0_max": 3.0},
+    "RandomFourierKernelND": {"omega_0": 0.5},
 }
+WITHOUT_FILM = "RandomFourierKernelND"
 KERNELS = [name for name in ARGUMENTS if hasattr(core, name) and hasattr(kj, name)]
 
 
@@ -56,10 +58,11 @@ def arguments(seed: int) -> dict[str, Any]:
             layer["grid_type"] = draw.choice([None, "single", "double"] if data_dim < 3 else [None, "double"])
         elif paddings == ("causal",):
             layer = {"is_causal": True}
-    modulated = draw.random() < 0.5
+    kernel = draw.choice(KERNELS)
+    modulated = draw.random() < 0.5 and kernel != WITHOUT_FILM
     return {
         "layer": {"data_dim": data_dim, "hidden_dim": CHANNELS, **layer},
-        "kernel": draw.choice(KERNELS),
+        "kernel": kernel,
         "sizes": {
             "out_dim": CHANNELS,
             "data_dim": data_dim,
@@ -86,6 +89,8 @@ def torch_layer(case: dict[str, Any]) -> core.CKConvND:
         cond_dim=CONTEXT, kernel_hidden_dim=4, num_film_layers=modulations, film_hidden_dim=5
     )
     options = {"film_cfg": generator, "film_after_pos_embed": case["after"]} if case["modulated"] else {}
+    if name == WITHOUT_FILM:
+        options = {"nonlinear_cfg": torch.nn.Tanh}
     mask = None
     if case["window"] is not None:
         window, chosen = case["window"]
@@ -100,7 +105,7 @@ def jax_layer(case: dict[str, Any]) -> kj.CKConvND:
     modulations = sizes["num_layers"] - 1 + case["after"]
 
     def kernel(key: Any) -> Any:
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"nonlinearity": jnp.tanh} if name == WITHOUT_FILM else {}
         if case["modulated"]:
             generator = kj.KernelFiLMGenerator.init(CONTEXT, 4, modulations, film_hidden_dim=5, key=key)
             options = {"film_generator": generator, "film_after_pos_embed": case["after"]}
@@ -172,7 +177,8 @@ def test_weights_and_geometry_cross_both_ways(seed: int) -> None:
     state = interop.to_state_dict(here)
     back.load_state_dict(state.map(torch.from_numpy))  # a warning of another geometry would be an error
     assert all(torch.equal(value, there.state_dict()[name]) for name, value in back.state_dict().items())
-    saved = {path: entry["kernels_core"] for path, entry in there.state_dict()._metadata.items() if len(entry) > 1}
+    saved = {path: entry.get("kernels_core", {}) for path, entry in there.state_dict()._metadata.items()}
+    saved.get("kernel", {}).pop("nonlinearity", None)  # a class there, a function here
     said = {path: entry["kernels_core"] for path, entry in state._metadata.items()}
     assert said == {path: geometry for path, geometry in saved.items() if geometry}
 
@@ -182,7 +188,7 @@ def test_every_kernel_has_the_arguments_and_defaults_of_its_twin(name: str) -> N
     ours = inspect.signature(getattr(kj, name).init).parameters
     theirs = inspect.signature(getattr(core, name)).parameters
     for argument, parameter in theirs.items():
-        argument = {"film_cfg": "film_generator"}.get(argument, argument)
+        argument = {"film_cfg": "film_generator", "nonlinear_cfg": "nonlinearity"}.get(argument, argument)
         assert ours[argument].default == parameter.default, argument
 
 
@@ -193,3 +199,83 @@ def test_the_layer_has_the_arguments_and_defaults_of_its_twin() -> None:
     for argument, parameter in theirs.items():
         if argument != "fft_backend":  # of nvSubquadratic's configurations; it chooses nothing
             assert ours[names.get(argument, argument)].default == parameter.default, argument
+
+
+def test_models_that_contain_layers() -> None:
+    """Lists, dictionaries and modules of layers have the names that containers of PyTorch give."""
+    cases = [case for case in map(arguments, range(200)) if case["layer"]["data_dim"] == 1][:3]
+    layers = [torch_layer(case) for case in cases]
+    there = torch.nn.ModuleDict(
+        {"blocks": torch.nn.ModuleList(layers[:2]), "last": layers[2], "head": torch.nn.Linear(4, 2)}
+    )
+    randomize(there, 0)
+
+    class Model(eqx.Module):
+        blocks: tuple[kj.CKConvND, ...]
+        last: kj.CKConvND
+        head: eqx.nn.Linear
+
+    blocks, last = tuple(map(jax_layer, cases[:2])), jax_layer(cases[2])
+    head = eqx.nn.Linear(4, 2, key=KEY)
+    for blank in ({"blocks": list(blocks), "last": last, "head": head}, Model(blocks, last, head)):
+        here = interop.from_state_dict(blank, there.state_dict())
+        state = interop.to_state_dict(here, prefix="model.").map(torch.from_numpy)
+        torch.nn.ModuleDict({"model": there}).load_state_dict(state)
+        assert list(state) == [f"model.{name}" for name in interop.to_state_dict(here)]
+        assert {f"model.{name}" for name in there.state_dict()} == set(state)
+
+
+DESCRIBED = {"out_dim": 4, "data_dim": 1, "mlp_hidden_dim": 4, "num_layers": 2, "embedding_dim": 4, "use_bias": True}
+
+
+def pair(L_cache: int = 8, mask: dict[str, Any] | None = None, **layer: Any) -> tuple[core.CKConvND, kj.CKConvND]:
+    """A layer in both frameworks."""
+    case = {"layer": {"data_dim": 1, "hidden_dim": 4, **layer}, "kernel": "SIRENKernelND", "modulated": False}
+    case |= {"sizes": {**DESCRIBED, "L_cache": L_cache}, "after": False, "window": ("GaussianModulationND", mask or {})}
+    return torch_layer(case), jax_layer(case)
+
+
+@pytest.mark.parametrize(
+    ("here", "message"),
+    [
+        ({"L_cache": 16}, r"L_cache=\(8,\) in `state`, \(16,\) in `module`; min_std=.* in `mask`"),
+        ({"fft_padding": "causal"}, r"fft_padding=\('zero',\) in `state`, \('causal',\) in `module`"),
+        ({"grid_type": "single", "L_cache": 15}, r"grid_type=\('double',\) in `state`, \('single',\) in `module`"),
+        ({"mask": {"parametrization": "log"}}, "parametrization='direct' in `state`, 'log' in `mask`"),
+    ],
+)
+def test_weights_of_another_geometry_are_refused_here_and_warned_of_there(here: dict[str, Any], message: str) -> None:
+    (there, _), (other, blank) = pair(), pair(**here)
+    state = there.state_dict()
+    with pytest.raises(ValueError, match=f"saved with another geometry.*{message}"):
+        interop.from_state_dict(blank, state)
+    model = torch.nn.ModuleDict({"layers": torch.nn.ModuleList([there])})
+    with pytest.raises(ValueError, match=r"in `layers\.0"):
+        interop.from_state_dict({"layers": [blank]}, model.state_dict())
+    loaded = interop.from_state_dict(blank, dict(state))  # a plain mapping says nothing
+    with pytest.warns(UserWarning, match="saved with another geometry"):
+        there.load_state_dict(interop.to_state_dict(loaded).map(torch.from_numpy))
+    other.load_state_dict(interop.to_state_dict(loaded).map(torch.from_numpy))
+
+
+def test_a_layer_made_by_hand_is_held_against_the_layer_that_its_weights_come_from() -> None:
+    """On circular axes, where the layer evaluates the kernel with half its L_cache."""
+    there, _ = pair(fft_padding="circular")
+    state = there.state_dict()
+
+    def by_hand(L_cache: int, grid_size: int) -> dict[str, Any]:
+        kernel = kj.SIRENKernelND.init(**DESCRIBED, omega_0=2.0, L_cache=L_cache, key=KEY)
+        return {"kernel": kernel, "mask": kj.GaussianModulationND.init(1, 4, grid_size), "shortcut": jnp.zeros(4)}
+
+    assert set(interop.to_state_dict(interop.from_state_dict(by_hand(4, 7), state))) == set(state)
+    with pytest.raises(ValueError, match=r"L_cache=\(4,\) in `state`, \(8,\) in `kernel`; min_std=.* in `mask`"):
+        interop.from_state_dict(by_hand(8, 15), state)
+    with pytest.raises(ValueError, match=r"`mask` has grid_size=15, which does not fit `kernel` with L_cache=\(4,\)"):
+        interop.from_state_dict(by_hand(4, 15), dict(state))
+
+
+def test_a_layer_with_priors_takes_draws_and_not_weights() -> None:
+    there, here = pair()
+    bayesian = eqx.tree_at(lambda layer: layer.kernel, here, kj.BayesianSIRENKernelND.init(here.kernel))
+    with pytest.raises(ValueError, match=r"missing .*'kernel\.kernel\.out_linear\.weight'.*; unexpected 'kernel\.pos"):
+        interop.from_state_dict(bayesian, there.state_dict())

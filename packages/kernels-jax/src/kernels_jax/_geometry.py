@@ -1,4 +1,4 @@
-"""What modules compute beyond their weights, in the metadata of a `state_dict`: as kernels-core writes and reads it."""
+"""Geometry of modules in the metadata of a `state_dict`, where kernels-core writes and reads it."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -15,9 +15,10 @@ KEY = "kernels_core"
 # `L_cache_per_axis`.
 _NAMES = (
     *("L_cache", "fft_padding", "grid_type"),
-    *("film_after_pos_embed", "nonlinearity", "omega_0", "omega_0_scale_min", "omega_0_scale_max"),
-    *("parametrization", "min_std", "max_std"),
+    *("film_after_pos_embed", "parametrization", "min_std", "max_std"),
 )
+# The same, of a first layer with the weight `omega_0_scale`. Elsewhere `omega_0` decides the initial weights only.
+_NAMES_WITH_SCALE = ("omega_0", "omega_0_scale_min", "omega_0_scale_max")
 
 Metadata = Mapping[str, Mapping[str, Any]]
 
@@ -75,17 +76,15 @@ def check_parts(module: Any) -> None:
         if L_cache and grid_size not in (None, 2 * max(L_cache) - 1):
             raise ValueError(
                 f"`{path}mask` has grid_size={grid_size}, which does not fit `{path}kernel` with L_cache={L_cache}: it "
-                f"must be 2 * max(L_cache) - 1 = {2 * max(L_cache) - 1}; on circular axes L_cache is that of "
-                "`layer.kernel` in PyTorch, half of what the layer was built with"
+                f"must be 2 * max(L_cache) - 1 = {2 * max(L_cache) - 1}"
             )
 
 
 def _geometry(node: Any) -> dict[str, Any]:
     if not isinstance(node, eqx.Module):
         return {}
-    found = {name: getattr(node, f"{name}_per_axis", getattr(node, name, None)) for name in _NAMES}
-    if not hasattr(node, "omega_0_scale_min"):
-        del found["omega_0"]  # elsewhere it decides the initial weights only
+    names = (*_NAMES, *_NAMES_WITH_SCALE) if hasattr(node, "omega_0_scale") else _NAMES
+    found = {name: getattr(node, f"{name}_per_axis", getattr(node, name, None)) for name in names}
     return {name: value for name, value in found.items() if isinstance(value, (bool, int, float, str, tuple, list))}
 
 
