@@ -94,7 +94,7 @@ def test_the_dtype_is_the_module_s(x64):
 
 
 def test_trees_of_modules_and_prefixes(key):
-    layer = {"kernel": make(), "mask": GaussianModulationND.init(2, 4, grid_size=9), "shortcut": jnp.arange(4.0)}
+    layer = {"kernel": make(), "mask": GaussianModulationND.init(2, 4, grid_size=11), "shortcut": jnp.arange(4.0)}
     state = to_state_dict(layer, prefix="encoder.0.")
     assert {"encoder.0.kernel.out_linear.weight", "encoder.0.mask.std_param", "encoder.0.shortcut"} <= set(state)
     state["decoder.weight"] = np.zeros(3)

@@ -6,6 +6,7 @@ from ._conditioners.film import AffineModulation, BayesianAffineModulation, FiLM
 from ._conditioners.hyper_linear import BayesianHyperLinear, HyperLinear
 from ._convolution.base import ImplicitKernelND
 from ._convolution.bayesian_siren_kernel import BayesianSIRENKernelND
+from ._convolution.ckconv import CKConvND
 from ._convolution.coordinates import axis_coordinates, coordinate_grid
 from ._convolution.embedding import SIRENPositionalEmbeddingND, siren_bound
 from ._convolution.fftconv import fftconv_nd
@@ -22,6 +23,7 @@ from ._convolution.multi_omega import (
     MultiOmegaSIRENPositionalEmbeddingND,
     omega_0_schedule,
 )
+from ._convolution.prepared import PreparedConvolution
 from ._convolution.random_fourier import Elementwise, RandomFourierKernelND, RandomFourierPositionalEmbeddingND
 from ._convolution.registers import RegisterCompressConcat, RegisterPooling
 from ._convolution.settings import Settings
@@ -65,7 +67,9 @@ __all__ = [
     # composites
     "ConditionedINR",
     "HyperSIREN",
-    # convolution kernels as functions of position, and the convolution itself
+    # convolutions whose kernels are functions of position: the layer, its kernels, the convolution itself
+    "CKConvND",
+    "PreparedConvolution",
     "SIRENKernelND",
     "MultiOmegaSIRENKernelND",
     "BlockDiagonalMultiOmegaSIRENKernelND",

@@ -1,18 +1,20 @@
 """Weights from PyTorch to JAX and back: a `state_dict` by name, with NumPy arrays as the exchange format.
 
-The name of a weight is the path to its leaf in the pytree, joined by dots. `SIRENKernelND`, `KernelFiLMGenerator` and
-the windows have the fields of their counterparts in kernels-core and kernels-film, so their names and shapes are those
-of the `state_dict` there. The same holds for `eqx.nn.Linear`, and for tuples, lists and dictionaries of such modules.
-`MultiOmegaSIRENKernelND` and `BlockDiagonalMultiOmegaSIRENKernelND` differ from `SIRENKernelND` only in their initial
-weights: load theirs into a `SIRENKernelND`.
+The name of a weight is the path to its leaf in the pytree, joined by dots. `CKConvND`, its kernels, FiLM generators and
+windows have the fields of their counterparts in kernels-core and kernels-film, so their names and shapes are those of
+the `state_dict` there. The same holds for `eqx.nn.Linear`, and for tuples, lists, dictionaries and modules of these.
 
-Neither framework is imported for the other. A `state_dict` does not contain the geometry: build the module with the
-arguments of its counterpart, `L_cache` in particular.
+Neither framework is imported for the other. Weights do not contain the geometry of a module (`L_cache`, boundaries,
+parametrization): build it with the arguments of its counterpart. A `state_dict` has the geometry in its metadata, and
+loading weights into a module with another one is an error. A plain mapping, such as `dict(state)`, and a safetensors
+file of PyTorch have no metadata: they load into whatever has the same names and shapes.
 """
 
+import json
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,11 +23,31 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from ._geometry import KEY, check_geometry, check_parts, metadata
 from ._paths import dotted
 
-__all__ = ["from_state_dict", "load_safetensors", "save_safetensors", "to_state_dict"]
+__all__ = ["StateDict", "from_state_dict", "load_safetensors", "save_safetensors", "to_state_dict"]
 
 M = TypeVar("M")
+
+
+class StateDict(OrderedDict[str, Any]):
+    """Weights by name, with the geometry of their modules as metadata, where PyTorch looks for it too.
+
+    Example:
+        >>> from kernels_jax import GaussianModulationND
+        >>> state = to_state_dict(GaussianModulationND.init(1, 2, grid_size=31))
+        >>> state.map(np.shape)
+        StateDict({'std_param': (1, 2)})
+    """
+
+    _metadata: dict[str, dict[str, Any]]
+
+    def map(self, function: Callable[[Any], Any]) -> "StateDict":
+        """The same with `function(value)` in place of each value: with `torch.from_numpy`, what PyTorch loads."""
+        state = StateDict({name: function(value) for name, value in self.items()})
+        state._metadata = self._metadata
+        return state
 
 
 def from_state_dict(module: M, state: Mapping[str, Any], *, prefix: str = "") -> M:
@@ -35,14 +57,17 @@ def from_state_dict(module: M, state: Mapping[str, Any], *, prefix: str = "") ->
         module: any pytree of modules; with shapes from `eqx.filter_eval_shape` in place of weights no initial weights
             are drawn.
         state: a mapping from names to PyTorch tensors (any dtype of NumPy or bfloat16, any device and `requires_grad`),
-            NumPy or JAX arrays. They are copied and are constants under JAX transformations.
+            NumPy or JAX arrays. They are copied and are constants under JAX transformations. The metadata of a
+            `state_dict` are compared with the geometry of `module`; `dict(state)` has none.
         prefix: only names that begin with it are loaded, without it: `"kernel."` for the kernel of a `CKConvND`.
             Default: empty, all names.
 
     Raises:
         TypeError: `state` is not a mapping with str keys, a value is not an array, or its kind (floating-point,
             integer, complex, boolean) is not that of the leaf.
-        ValueError: names are missing or unexpected, or shapes differ; the message lists all of them.
+        ValueError: names are missing or unexpected, shapes differ, or modules have another geometry than the one that
+            `state` was saved with; the message lists all of them. In a dictionary with a `"kernel"` and a `"mask"`, the
+            `grid_size` of the window does not fit the kernel.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -63,6 +88,8 @@ def from_state_dict(module: M, state: Mapping[str, Any], *, prefix: str = "") ->
         raise ValueError(f"`state` has no name that begins with the prefix {prefix!r}; its names begin with {starts}")
     arrays = {name: _as_numpy(prefix + name, value) for name, value in given.items() if name in leaves}
     _check_fit(type(module).__name__, prefix, leaves, given, arrays)
+    check_geometry(module, getattr(state, "_metadata", {}), prefix)
+    check_parts(module)
 
     def filled(path: Any, leaf: Any) -> Any:
         # A copy, because PyTorch trains in place.
@@ -72,26 +99,28 @@ def from_state_dict(module: M, state: Mapping[str, Any], *, prefix: str = "") ->
     return result
 
 
-def to_state_dict(module: Any, *, prefix: str = "") -> dict[str, NDArray[Any]]:
+def to_state_dict(module: Any, *, prefix: str = "") -> StateDict:
     """The weights of `module` as new NumPy arrays, by the names of a `state_dict` with `prefix` prepended.
 
     bfloat16, which NumPy lacks, becomes float32 without loss. In PyTorch:
-    `layer.load_state_dict({name: torch.from_numpy(value) for name, value in to_state_dict(module).items()})`.
+    `layer.load_state_dict(to_state_dict(module).map(torch.from_numpy))`, which warns of another geometry.
 
     Raises:
-        ValueError: `module` has shapes from `eqx.filter_eval_shape` in place of weights, or two weights of one name.
+        ValueError: `module` has shapes from `eqx.filter_eval_shape` in place of weights, two weights of one name, or a
+            random key.
 
     Example:
         >>> from kernels_jax import ExponentialModulationND
         >>> {name: value.shape for name, value in to_state_dict(ExponentialModulationND.init(2, 3)).items()}
         {'weight': (2, 3)}
     """
-    state = _arrays(module, prefix)
-    return {name: value.astype(np.float32) if value.dtype == jnp.bfloat16 else value for name, value in state.items()}
+    state = StateDict(_arrays(module, prefix))
+    state._metadata = metadata(module, prefix)
+    return state.map(lambda value: value.astype(np.float32) if value.dtype == jnp.bfloat16 else value)
 
 
 def load_safetensors(module: M, path: str | os.PathLike[str], *, prefix: str = "") -> M:
-    """`from_state_dict` of a safetensors file.
+    """`from_state_dict` of a safetensors file; one of `save_safetensors` holds the geometry, too.
 
     Raises:
         ModuleNotFoundError: safetensors is not installed.
@@ -110,7 +139,9 @@ def load_safetensors(module: M, path: str | os.PathLike[str], *, prefix: str = "
     """
     package = _safetensors()
     try:
-        state = package.load_file(path)
+        with package.safe_open(path, framework="np") as file:
+            stored = json.loads((file.metadata() or {}).get(KEY, "{}"))
+        state = StateDict(package.numpy.load_file(path))
     except OSError:
         raise
     except Exception as error:  # a file of another kind fails in many ways
@@ -118,6 +149,7 @@ def load_safetensors(module: M, path: str | os.PathLike[str], *, prefix: str = "
             f"{os.fspath(path)} is not a safetensors file ({error}); for a file of torch.save, pass "
             "torch.load(path, weights_only=True) to `from_state_dict`"
         ) from error
+    state._metadata = stored
     return from_state_dict(module, state, prefix=prefix)
 
 
@@ -131,7 +163,8 @@ def save_safetensors(module: Any, path: str | os.PathLike[str], *, prefix: str =
 
     Example: see `load_safetensors`.
     """
-    data = _safetensors().save(_arrays(module, prefix))
+    stored = {KEY: json.dumps(metadata(module, prefix))}
+    data = _safetensors().numpy.save(_arrays(module, prefix), metadata=stored)
     path = Path(path).resolve()  # replace the target of a link, not the link
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
@@ -145,12 +178,13 @@ def save_safetensors(module: Any, path: str | os.PathLike[str], *, prefix: str =
 
 def _safetensors() -> Any:
     try:
+        import safetensors
         import safetensors.numpy
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "safetensors files need the package safetensors: pip install 'kernels-jax[safetensors]'"
         ) from error
-    return safetensors.numpy
+    return safetensors
 
 
 def _is_weight(leaf: Any) -> bool:
@@ -170,6 +204,8 @@ def _arrays(module: Any, prefix: str) -> dict[str, NDArray[Any]]:
     weights = _weights(module)
     if blank := [name for name, leaf in weights.items() if isinstance(leaf, jax.ShapeDtypeStruct)]:
         raise ValueError(f"{type(module).__name__} has a shape in place of the weight {blank[0]!r}: load weights first")
+    if keys := [name for name, leaf in weights.items() if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)]:
+        raise ValueError(f"{type(module).__name__} has a random key, {keys[0]!r}, which is no weight: leave it out")
     return {prefix + name: np.array(leaf) for name, leaf in weights.items()}
 
 

@@ -1,8 +1,8 @@
 """SIREN kernels with priors."""
 
 import math
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import equinox as eqx
 import numpy as np
@@ -78,6 +78,26 @@ class BayesianSIRENKernelND(PyroxModule):
         """Half-widths of the initial weights of the layers with priors."""
         bounds = self.kernel.initial_bounds()
         return bounds if self.priors == "all" else {"out_linear": bounds["out_linear"]}
+
+    @property
+    def data_dim(self) -> int:
+        """Number of axes D."""
+        return self.kernel.data_dim
+
+    @property
+    def out_dim(self) -> int:
+        """Channels of the kernel."""
+        return self.kernel.out_dim
+
+    @property
+    def L_cache_per_axis(self) -> tuple[int, ...]:
+        """`L_cache` of every axis."""
+        return self.kernel.L_cache_per_axis
+
+    @property
+    def film_generator(self) -> Callable[..., Any] | None:
+        """Maps conditioning to `(gamma, beta)` pairs, or None."""
+        return self.kernel.film_generator
 
     @pyrox_method
     def draw(self) -> SIRENNetworkND:
