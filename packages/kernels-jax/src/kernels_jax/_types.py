@@ -4,7 +4,11 @@ Fields and conditioners: `rows` is nothing or N, `contexts` nothing (one context
 `items` is 1 (shared) or the batch, `sizes` one size per axis.
 """
 
+import numpy as np
 from jaxtyping import Array, Float, Float32, Shaped
+
+# A positive number, part of the structure of a module, or a scalar array, one of its leaves.
+Positive = float | Array | np.ndarray
 
 Scalars = Float[Array, "*rows"]
 Features = Float[Array, "*rows features"]

@@ -9,7 +9,7 @@ import equinox as eqx
 from .. import _check
 from .._pyrox.module import PyroxModule, pyrox_method
 from .._pyrox.priors import NormalPrior, draw_leaves, named_leaves
-from .._types import Grid, KernelLast, Operand, Positions
+from .._types import Grid, KernelLast, Operand, Positions, Positive
 from .embedding import siren_bound
 from .siren_kernel import SIRENKernelND
 
@@ -44,11 +44,11 @@ class BayesianSIRENKernelND(PyroxModule):
 
     kernel: SIRENKernelND
     priors: str = eqx.field(static=True, default="readout")
-    prior_std: float = eqx.field(static=True, default=1.0)
+    prior_std: Positive = eqx.field(converter=_check.constant, default=1.0)
 
     @classmethod
     def init(
-        cls, kernel: SIRENKernelND, *, priors: str = "readout", prior_std: float = 1.0, pyrox_name: str | None = None
+        cls, kernel: SIRENKernelND, *, priors: str = "readout", prior_std: Positive = 1.0, pyrox_name: str | None = None
     ) -> Self:
         """A new kernel.
 
@@ -65,7 +65,7 @@ class BayesianSIRENKernelND(PyroxModule):
         if not isinstance(kernel, SIRENKernelND):
             raise TypeError(f"`kernel` must be a SIRENKernelND, got {type(kernel).__name__}")
         _check.choice("priors", priors, PRIORS)
-        return cls(kernel, priors, _check.positive("prior_std", prior_std), pyrox_name=pyrox_name)
+        return cls(kernel, priors, _check.positive_scalar("prior_std", prior_std), pyrox_name=pyrox_name)
 
     @pyrox_method
     def draw(self) -> SIRENKernelND:
@@ -81,7 +81,7 @@ class BayesianSIRENKernelND(PyroxModule):
         }
         weights = named_leaves(kernel)
         priors = [
-            NormalPrior(leaf, self.prior_std * bound / math.sqrt(3), site=leaf)
+            NormalPrior(leaf, _check.number(self.prior_std) * bound / math.sqrt(3), site=leaf)
             for layer, bound in bounds.items()
             for leaf in (f"{layer}.weight", f"{layer}.bias")
             if leaf in weights and (self.priors == "all" or layer == "out_linear")

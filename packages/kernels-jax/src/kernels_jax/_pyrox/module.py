@@ -25,6 +25,49 @@ M = TypeVar("M", bound="PyroxModule")
 _NAMED: ContextVar[bool] = ContextVar("kernels_jax_named", default=False)
 
 
+def pyrox_method(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
+    """Decorator of a method of a `PyroxModule`: during one call of it each site is registered once.
+
+    Every later request during the call returns the same value: from other methods, from the same layer applied twice,
+    under `jax.vmap` or `jax.grad`. Of nested calls the outermost counts.
+
+    Raises:
+        ValueError: when the method is called, if a site is requested inside a `jax.jit`, `jax.checkpoint` or loop that
+            is inside its handlers, or if its value differs between the rows of a `jax.vmap` inside the call.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from numpyro import distributions as dist, handlers
+        >>> class Line(PyroxModule):
+        ...     def slope(self):
+        ...         return self.pyrox_sample("w", dist.Normal(0.0, 1.0))
+        ...     @pyrox_method
+        ...     def __call__(self, x):
+        ...         return jax.vmap(lambda row: self.slope() * row)(x) - self.slope() * x
+        >>> handlers.seed(Line(pyrox_name="line"), 0)(jnp.ones(3)).tolist()
+        [0.0, 0.0, 0.0]
+    """
+
+    @functools.wraps(method)
+    def call(self: M, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if call_in_progress():
+            return method(self, *args, **kwargs)
+        name = f"{type(self).__name__}.{method.__name__}"
+        if _NAMED.get():
+            with current_call(name):
+                return method(self, *args, **kwargs)
+        # Modules that `eqx.tree_at` put into the tree do not have the name of their place yet.
+        self = put(self, PyroxModule, self._place_in_call())
+        token = _NAMED.set(True)
+        try:
+            with current_call(name):
+                return method(self, *args, **kwargs)
+        finally:
+            _NAMED.reset(token)
+
+    return call
+
+
 class PyroxModule(eqx.Module):
     """An Equinox module whose methods can register NumPyro sites, named `{scope}.{name}`.
 
@@ -114,6 +157,12 @@ class PyroxModule(eqx.Module):
         drawn = self._draw_parts()
         return self if drawn is None else drawn
 
+    @pyrox_method
+    def _draw_parts(self) -> Any:
+        # Within the call `self` is a copy that knows its place.
+        drawn = drawn_parts(self, PyroxModule)
+        return None if drawn is self else drawn
+
     def pyrox_sample(self, name: str, prior: Distribution | Callable[..., Any] | Any) -> Any:
         """The value of the site `{scope}.{name}`.
 
@@ -175,49 +224,6 @@ class PyroxModule(eqx.Module):
             return numpyro.param(site, init, constraint=constraint, **options)
 
 
-def pyrox_method(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
-    """Decorator of a method of a `PyroxModule`: during one call of it each site is registered once.
-
-    Every later request during the call returns the same value: from other methods, from the same layer applied twice,
-    under `jax.vmap` or `jax.grad`. Of nested calls the outermost counts.
-
-    Raises:
-        ValueError: when the method is called, if a site is requested inside a `jax.jit`, `jax.checkpoint` or loop that
-            is inside its handlers, or if its value differs between the rows of a `jax.vmap` inside the call.
-
-    Example:
-        >>> import jax, jax.numpy as jnp
-        >>> from numpyro import distributions as dist, handlers
-        >>> class Line(PyroxModule):
-        ...     def slope(self):
-        ...         return self.pyrox_sample("w", dist.Normal(0.0, 1.0))
-        ...     @pyrox_method
-        ...     def __call__(self, x):
-        ...         return jax.vmap(lambda row: self.slope() * row)(x) - self.slope() * x
-        >>> handlers.seed(Line(pyrox_name="line"), 0)(jnp.ones(3)).tolist()
-        [0.0, 0.0, 0.0]
-    """
-
-    @functools.wraps(method)
-    def call(self: M, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        if call_in_progress():
-            return method(self, *args, **kwargs)
-        name = f"{type(self).__name__}.{method.__name__}"
-        if _NAMED.get():
-            with current_call(name):
-                return method(self, *args, **kwargs)
-        # Modules that `eqx.tree_at` put into the tree do not have the name of their place yet.
-        self = put(self, PyroxModule, self._place_in_call())
-        token = _NAMED.set(True)
-        try:
-            with current_call(name):
-                return method(self, *args, **kwargs)
-        finally:
-            _NAMED.reset(token)
-
-    return call
-
-
 def _no_value(site: str) -> ValueError:
     return ValueError(
         f"the site {site!r} has no value and no random key: call the model under numpyro.handlers.seed(model, 0), "
@@ -225,10 +231,4 @@ def _no_value(site: str) -> ValueError:
     )
 
 
-def _draw_parts(self: PyroxModule) -> Any:
-    drawn = drawn_parts(self, PyroxModule)
-    return None if drawn is self else drawn
-
-
-PyroxModule._draw_parts = pyrox_method(_draw_parts)  # type: ignore[attr-defined]
 _compat.watch_rebuilding(PyroxModule, "pyrox_place", Place.arrived, NOWHERE)
