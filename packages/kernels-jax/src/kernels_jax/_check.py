@@ -4,7 +4,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from numbers import Number, Real
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -170,3 +170,44 @@ def floats(name: str, value: object, expected: tuple[str | int, ...]) -> None:
     )
     if not fits:
         raise ValueError(f"`{name}` must be ({', '.join(map(str, expected))}), got {value.shape}")
+
+
+class Constant(float):
+    """A float that is part of the structure of a module, where an array would be a leaf.
+
+    JAX promotes it as it does a float: the product with a bfloat16 array is one.
+    """
+
+    def __jax_array__(self) -> jax.Array:
+        return jnp.asarray(float(self))
+
+
+jax.tree_util.register_pytree_node(Constant, lambda value: ((), float(value)), lambda value, _: Constant(value))
+
+
+def constant(value: Any) -> Any:
+    """A converter of fields: a Python number becomes part of the structure, an array stays a leaf."""
+    return Constant(value) if isinstance(value, Real) and not isinstance(value, bool) else value
+
+
+def number(value: Any) -> Any:
+    """The value of such a field for arithmetic, for which a plain float is fastest."""
+    return float(value) if isinstance(value, Constant) else value
+
+
+def positive_scalar(name: str, value: Any) -> Any:
+    """`value` as a float if it is a positive number, or as a scalar array, whose value may be known only later."""
+    if not isinstance(value, jax.Array | np.ndarray):
+        return positive(name, value)
+    if value.shape != () or not jnp.issubdtype(value.dtype, jnp.number) or jnp.iscomplexobj(value):
+        raise ValueError(
+            f"`{name}` must be a positive number or a scalar array, got an array {value.shape} of {value.dtype}"
+        )
+    if not isinstance(value, jax.core.Tracer):
+        positive(name, value.item())
+    return jnp.asarray(value)
+
+
+def root(value: Any) -> Any:
+    """The square root of a number or an array."""
+    return jnp.sqrt(value) if isinstance(value, jax.Array) else math.sqrt(value)

@@ -3,36 +3,75 @@
 A new release of one of them can break this file and no other.
 """
 
-from types import FrameType
+import functools
+import sys
+from collections.abc import Callable
 from typing import Any
 
-from numpyro import primitives
+import equinox as eqx
+from jax._src import core
+from jax._src.interpreters.partial_eval import DynamicJaxprTrace
+from numpyro import handlers, primitives
 
-# The functions in which JAX records the operations of a function once, for `jax.jit`, `jax.checkpoint` and loops, under
-# the names they have had since JAX 0.4.38. `trace_to_jaxpr_nounits` is not among them: derivatives record anew at every
-# call. https://github.com/jax-ml/jax/blob/jax-v0.10.2/jax/_src/interpreters/partial_eval.py#L2269
-_RECORDERS = {"trace_to_jaxpr", "trace_to_jaxpr_dynamic", "trace_to_jaxpr_nocache"}
+# The handlers entered and not yet left, the outermost first.
+# https://github.com/pyro-ppl/numpyro/blob/0.22.0/numpyro/primitives.py#L21
+ACTIVE: list[Any] = primitives._PYRO_STACK
+
+# What `handlers.block()` without arguments hides: everything.
+_HIDE_ALL = handlers.block().hide_fn.__code__
 
 
-def is_jax_recording(frame: FrameType) -> bool:
-    """Whether `frame` is JAX recording a function whose operations it will repeat without calling it again."""
-    return frame.f_code.co_name in _RECORDERS and str(frame.f_globals.get("__name__")).startswith("jax.")
+def recording() -> Any:
+    """The innermost transformation that records operations now and repeats them later, or None.
 
-
-def is_handler_call(frame: FrameType) -> bool:
-    """Whether `frame` is a NumPyro handler calling the model that it wraps.
-
-    https://github.com/pyro-ppl/numpyro/blob/0.22.0/numpyro/primitives.py#L112
+    `jax.jit`, `jax.checkpoint`, loops and branches record a function once; `jax.vmap` and derivatives call it each time
+    and are skipped.
+    https://github.com/jax-ml/jax/blob/jax-v0.10.2/jax/_src/interpreters/partial_eval.py#L1788
     """
-    return frame.f_code is primitives.Messenger.__call__.__code__
+    trace = core.trace_ctx.trace
+    while trace is not None and not isinstance(trace, DynamicJaxprTrace):
+        trace = getattr(trace, "parent_trace", None)
+    return trace
 
 
-def active_handlers() -> list[Any]:
-    """The NumPyro handlers entered and not yet left, the outermost first.
+def watch_handlers(changed: Callable[[], None]) -> None:
+    """Call `changed` whenever a NumPyro handler has been entered or left.
 
-    https://github.com/pyro-ppl/numpyro/blob/0.22.0/numpyro/primitives.py#L21
+    NumPyro has no hook; every handler runs these two methods.
+    https://github.com/pyro-ppl/numpyro/blob/0.22.0/numpyro/primitives.py#L80
     """
-    return list(primitives._PYRO_STACK)
+    enter, leave = primitives.Messenger.__enter__, primitives.Messenger.__exit__
+
+    @functools.wraps(enter)
+    def entering(self: Any) -> Any:
+        result = enter(self)
+        changed()
+        return result
+
+    @functools.wraps(leave)
+    def leaving(self: Any, *exception: Any) -> Any:
+        try:
+            return leave(self, *exception)
+        finally:
+            changed()
+
+    primitives.Messenger.__enter__, primitives.Messenger.__exit__ = entering, leaving
+
+
+def hides_all(handler: Any) -> bool:
+    """Whether `handler` is a `handlers.block()` that hides every site from the handlers around it.
+
+    https://github.com/pyro-ppl/numpyro/blob/0.22.0/numpyro/handlers.py#L291
+    """
+    return isinstance(handler, handlers.block) and getattr(handler.hide_fn, "__code__", None) is _HIDE_ALL
+
+
+def in_numpyro_loop(message: Any) -> bool:
+    """Whether a site is requested in the body of NumPyro's `scan`, which gives it a new value in each step.
+
+    https://github.com/pyro-ppl/numpyro/blob/0.22.0/numpyro/contrib/control_flow/scan.py#L300
+    """
+    return "_scan_current_index" in message.get("infer", ())
 
 
 def intermediates(message: Any) -> Any:
@@ -50,3 +89,33 @@ def set_field(module: Any, name: str, value: Any) -> None:
     https://github.com/patrick-kidger/equinox/blob/v0.13.8/equinox/_module/_module.py#L563
     """
     object.__setattr__(module, name, value)
+
+
+def watch_rebuilding(cls: type, field: str, arrived: Callable[[Any], Any], default: Any) -> None:
+    """Pass every value that JAX puts into the static `field` of a module of class `cls` through `arrived`.
+
+    Equinox rebuilds modules from their leaves with `object.__setattr__`, which calls this descriptor.
+    https://github.com/patrick-kidger/equinox/blob/v0.13.8/equinox/_module/_flatten.py#L57
+    """
+
+    class Watched:
+        def __get__(self, module: Any, owner: Any = None) -> Any:
+            return default if module is None else module.__dict__.get(field, default)
+
+        def __set__(self, module: Any, value: Any) -> None:
+            module.__dict__[field] = arrived(value)
+
+    setattr(cls, field, Watched())
+
+
+def compares_modules() -> bool:
+    """Whether the caller's caller, an `__eq__` of metadata, is called to compare two modules with `==`.
+
+    Otherwise JAX compares the structure of two trees.
+    https://github.com/patrick-kidger/equinox/blob/v0.13.8/equinox/_module/_module.py#L558
+    """
+    frame = sys._getframe(2)
+    caller = frame.f_back
+    return (
+        caller is not None and frame.f_code is eqx.tree_equal.__code__ and caller.f_code is eqx.Module.__eq__.__code__
+    )

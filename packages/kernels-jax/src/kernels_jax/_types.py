@@ -7,8 +7,12 @@ Fields and conditioners: `rows` is nothing or N, `contexts` nothing (one context
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from jaxtyping import Array, Float, Float32, Shaped
 from numpy.typing import NDArray
+
+# A positive number, part of the structure of a module, or a scalar array, one of its leaves.
+Positive = float | Array | np.ndarray
 
 Scalars = Float[Array, "*rows"]
 Features = Float[Array, "*rows features"]

@@ -8,7 +8,7 @@ from jaxtyping import PRNGKeyArray
 from .. import _check, _linear
 from .._pyrox.module import pyrox_method
 from .._pyrox.priors import draw_leaves, linear_priors, without_weights
-from .._types import Context, Features
+from .._types import Context, Features, Positive
 from .base import AbstractConditioner, check_rows
 
 
@@ -88,10 +88,12 @@ class BayesianConcatConditioner(AbstractConditioner):
 
     num_features: int = eqx.field(static=True)
     cond_dim: int = eqx.field(static=True)
-    prior_std: float = eqx.field(static=True, default=1.0)
+    prior_std: Positive = eqx.field(converter=_check.constant, default=1.0)
 
     @classmethod
-    def init(cls, num_features: int, cond_dim: int, *, prior_std: float = 1.0, pyrox_name: str | None = None) -> Self:
+    def init(
+        cls, num_features: int, cond_dim: int, *, prior_std: Positive = 1.0, pyrox_name: str | None = None
+    ) -> Self:
         """A new layer.
 
         Args:
@@ -108,13 +110,13 @@ class BayesianConcatConditioner(AbstractConditioner):
             ValueError: a size or `prior_std` is not positive.
         """
         num_features, cond_dim = _check.integer("num_features", num_features), _check.integer("cond_dim", cond_dim)
-        return cls(num_features, cond_dim, _check.positive("prior_std", prior_std), pyrox_name=pyrox_name)
+        return cls(num_features, cond_dim, _check.positive_scalar("prior_std", prior_std), pyrox_name=pyrox_name)
 
     @pyrox_method
     def draw(self) -> ConcatConditioner:
         """The `ConcatConditioner` whose weights are the values of the sites."""
         layer = without_weights(ConcatConditioner.init, self.num_features, self.cond_dim)
-        return draw_leaves(self, layer, linear_priors("proj", self.prior_std, "proj"))
+        return draw_leaves(self, layer, linear_priors("proj", _check.number(self.prior_std), "proj"))
 
     @pyrox_method
     def __call__(self, h: Features, z: Context) -> Features:

@@ -19,14 +19,15 @@ def contract(generator: Generators, z: Rows, x: Rows) -> Output:
 
     Compiled here for callers that are not: each of their calls would compile the loop below again.
     """
-    if z.shape[-1] < generator.shape[0] or not len(x):
+    if z.shape[-1] < generator.shape[0] or x.shape[0] == 0:
         # einsum picks the order with the fewest multiplications, which is the one above.
         return jnp.einsum("oik,nk,ni->no", generator, z, x)
 
     @jax.checkpoint
     def some_outputs(generator: Generators) -> Rows:
         weights = z @ rearrange(generator, "o i k -> k (o i)")
-        return jnp.einsum("noi,ni->no", rearrange(weights, "n (o i) -> n o i", i=x.shape[-1]), x)
+        # The number of rows may be a symbol, on export: einops cannot divide by it.
+        return jnp.einsum("noi,ni->no", weights.reshape(x.shape[0], -1, x.shape[1]), x)
 
     blocks, rest = jnp.split(generator, [len(generator) // _ROWS_AT_ONCE * _ROWS_AT_ONCE])
     y = [some_outputs(rest)] if len(rest) else []

@@ -11,7 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from .. import _check, _linear
 from .._pyrox.module import pyrox_method
 from .._pyrox.priors import draw_leaves, linear_priors, without_weights
-from .._types import Context, Features, Scalars
+from .._types import Context, Features, Positive, Scalars
 from .base import AbstractConditioner, check_rows
 
 GAMMA: dict[str, Callable[[Array], Array]] = {
@@ -138,7 +138,7 @@ class BayesianAffineModulation(AbstractConditioner):
     num_features: int = eqx.field(static=True)
     cond_dim: int = eqx.field(static=True)
     gamma_activation: str = eqx.field(static=True, default="one_plus_tanh")
-    prior_std: float = eqx.field(static=True, default=1.0)
+    prior_std: Positive = eqx.field(converter=_check.constant, default=1.0)
 
     @classmethod
     def init(
@@ -147,7 +147,7 @@ class BayesianAffineModulation(AbstractConditioner):
         cond_dim: int,
         *,
         gamma_activation: str = "one_plus_tanh",
-        prior_std: float = 1.0,
+        prior_std: Positive = 1.0,
         pyrox_name: str | None = None,
     ) -> Self:
         """A new layer.
@@ -168,7 +168,7 @@ class BayesianAffineModulation(AbstractConditioner):
         """
         num_features, cond_dim = _check.integer("num_features", num_features), _check.integer("cond_dim", cond_dim)
         _check.choice("gamma_activation", gamma_activation, tuple(GAMMA))
-        prior_std = _check.positive("prior_std", prior_std)
+        prior_std = _check.positive_scalar("prior_std", prior_std)
         return cls(num_features, cond_dim, gamma_activation, prior_std, pyrox_name=pyrox_name)
 
     @pyrox_method
@@ -177,7 +177,7 @@ class BayesianAffineModulation(AbstractConditioner):
         layer = without_weights(
             AffineModulation.init, self.num_features, self.cond_dim, gamma_activation=self.gamma_activation
         )
-        return draw_leaves(self, layer, linear_priors("generator", self.prior_std, "gen"))
+        return draw_leaves(self, layer, linear_priors("generator", _check.number(self.prior_std), "gen"))
 
     @pyrox_method
     def __call__(self, h: Features, z: Context) -> Features:

@@ -9,7 +9,7 @@ from jaxtyping import PRNGKeyArray
 from .. import _check, _linear
 from .._pyrox.module import pyrox_method
 from .._pyrox.priors import draw_leaves, linear_priors, without_weights
-from .._types import Context, Coordinates, Output
+from .._types import Context, Coordinates, Output, Positive
 from .base import AbstractConditioner, check_rows
 from .contraction import contract
 
@@ -62,7 +62,7 @@ class HyperLinear(_WidthChange):
         cond_dim: int,
         *,
         key: PRNGKeyArray,
-        init_scale: float = 0.1,
+        init_scale: Positive = 0.1,
         pyrox_name: str | None = None,
     ) -> Self:
         """A new layer; the bias of the generator is zero.
@@ -83,7 +83,7 @@ class HyperLinear(_WidthChange):
             ValueError: a size or `init_scale` is not positive.
         """
         target_in, target_out = _check.integer("target_in", target_in), _check.integer("target_out", target_out)
-        cond_dim, init_scale = _check.integer("cond_dim", cond_dim), _check.positive("init_scale", init_scale)
+        cond_dim, init_scale = _check.integer("cond_dim", cond_dim), _check.positive_scalar("init_scale", init_scale)
         generator = _linear.zero_bias(cond_dim, target_out * target_in + target_out, key=key)
         generator = eqx.tree_at(lambda layer: layer.weight, generator, replace_fn=lambda weight: init_scale * weight)
         return cls(
@@ -132,11 +132,11 @@ class BayesianHyperLinear(_WidthChange):
     num_features: int = eqx.field(static=True)
     cond_dim: int = eqx.field(static=True)
     target_in: int = eqx.field(static=True)
-    prior_std: float = eqx.field(static=True, default=1.0)
+    prior_std: Positive = eqx.field(converter=_check.constant, default=1.0)
 
     @classmethod
     def init(
-        cls, target_in: int, target_out: int, cond_dim: int, *, prior_std: float = 1.0, pyrox_name: str | None = None
+        cls, target_in: int, target_out: int, cond_dim: int, *, prior_std: Positive = 1.0, pyrox_name: str | None = None
     ) -> Self:
         """A new layer.
 
@@ -155,14 +155,14 @@ class BayesianHyperLinear(_WidthChange):
             ValueError: a size or `prior_std` is not positive.
         """
         target_in, target_out = _check.integer("target_in", target_in), _check.integer("target_out", target_out)
-        cond_dim, prior_std = _check.integer("cond_dim", cond_dim), _check.positive("prior_std", prior_std)
+        cond_dim, prior_std = _check.integer("cond_dim", cond_dim), _check.positive_scalar("prior_std", prior_std)
         return cls(target_out, cond_dim, target_in, prior_std, pyrox_name=pyrox_name)
 
     @pyrox_method
     def draw(self) -> HyperLinear:
         """The `HyperLinear` whose weights are the values of the sites."""
         layer = without_weights(HyperLinear.init, self.target_in, self.target_out, self.cond_dim)
-        return draw_leaves(self, layer, linear_priors("generator", self.prior_std, "gen"))
+        return draw_leaves(self, layer, linear_priors("generator", _check.number(self.prior_std), "gen"))
 
     @pyrox_method
     def __call__(self, h: Coordinates, z: Context) -> Output:

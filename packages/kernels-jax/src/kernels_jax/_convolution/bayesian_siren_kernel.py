@@ -10,7 +10,7 @@ import numpy as np
 from .. import _check
 from .._pyrox.module import PyroxModule, pyrox_method
 from .._pyrox.priors import NormalPrior, draw_leaves, named_leaves
-from .._types import Bound, Grid, KernelLast, Operand, Positions
+from .._types import Bound, Grid, KernelLast, Operand, Positions, Positive
 from .siren_kernel import SIRENNetworkND
 
 PRIORS = ("readout", "all")
@@ -44,11 +44,16 @@ class BayesianSIRENKernelND(PyroxModule):
 
     kernel: SIRENNetworkND
     priors: str = eqx.field(static=True, default="readout")
-    prior_std: float = eqx.field(static=True, default=1.0)
+    prior_std: Positive = eqx.field(converter=_check.constant, default=1.0)
 
     @classmethod
     def init(
-        cls, kernel: SIRENNetworkND, *, priors: str = "readout", prior_std: float = 1.0, pyrox_name: str | None = None
+        cls,
+        kernel: SIRENNetworkND,
+        *,
+        priors: str = "readout",
+        prior_std: Positive = 1.0,
+        pyrox_name: str | None = None,
     ) -> Self:
         """A new kernel.
 
@@ -65,7 +70,7 @@ class BayesianSIRENKernelND(PyroxModule):
         if not isinstance(kernel, SIRENNetworkND):
             raise TypeError(f"`kernel` must be a SIRENKernelND or another SIREN kernel, got {type(kernel).__name__}")
         _check.choice("priors", priors, PRIORS)
-        made = cls(kernel, priors, _check.positive("prior_std", prior_std), pyrox_name=pyrox_name)
+        made = cls(kernel, priors, _check.positive_scalar("prior_std", prior_std), pyrox_name=pyrox_name)
         for layer, bound in made._bounds().items():
             if isinstance(bound, np.ndarray) and not bound.all():
                 raise ValueError(
@@ -105,7 +110,7 @@ class BayesianSIRENKernelND(PyroxModule):
         kernel = self.kernel
         weights = named_leaves(kernel)
         priors = [
-            NormalPrior(leaf, self.prior_std * bound / math.sqrt(3), site=leaf)
+            NormalPrior(leaf, _check.number(self.prior_std) * bound / math.sqrt(3), site=leaf)
             for layer, of_weight in self._bounds().items()
             for leaf, bound in ((f"{layer}.weight", of_weight), (f"{layer}.bias", _row_bounds(of_weight)))
             if leaf in weights

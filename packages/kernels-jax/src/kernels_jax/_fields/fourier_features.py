@@ -12,7 +12,8 @@ from numpyro.distributions import constraints, transforms
 
 from .. import _check
 from .._pyrox.module import PyroxModule, pyrox_method
-from .._types import Coordinates, Features, Output
+from .._pyrox.priors import outside_plates
+from .._types import Coordinates, Features, Matrix, Output, Positive, Scalars
 
 
 def fourier_features(projections: Output) -> Features:
@@ -31,11 +32,11 @@ class FourierFeatures(PyroxModule):
 
     in_features: int = eqx.field(static=True)
     n_features: int = eqx.field(static=True)
-    lengthscale: float = eqx.field(static=True, default=1.0)
+    lengthscale: Positive = eqx.field(converter=_check.constant, default=1.0)
 
     @classmethod
     def init(
-        cls, in_features: int, n_features: int, *, lengthscale: float = 1.0, pyrox_name: str | None = None
+        cls, in_features: int, n_features: int, *, lengthscale: Positive = 1.0, pyrox_name: str | None = None
     ) -> Self:
         """New features.
 
@@ -50,7 +51,7 @@ class FourierFeatures(PyroxModule):
             ValueError: a size or `lengthscale` is not positive.
         """
         in_features, n_features = _check.integer("in_features", in_features), _check.integer("n_features", n_features)
-        return cls(in_features, n_features, _check.positive("lengthscale", lengthscale), pyrox_name=pyrox_name)
+        return cls(in_features, n_features, _check.positive_scalar("lengthscale", lengthscale), pyrox_name=pyrox_name)
 
     @property
     def out_features(self) -> int:
@@ -60,6 +61,15 @@ class FourierFeatures(PyroxModule):
     @abc.abstractmethod
     def frequencies(self) -> dist.Distribution:
         """Prior of the frequencies `W (D, n)` at lengthscale 1."""
+
+    @pyrox_method
+    def draw(self) -> "FixedFourierFeatures":
+        """The features with the values of the sites for frequencies and lengthscale."""
+        shape = self.in_features, self.n_features
+        frequencies = outside_plates(self, "W", self.pyrox_sample("W", self.frequencies()), shape)
+        median = dist.LogNormal(jnp.log(_check.number(self.lengthscale)), 1.0)
+        lengthscale = outside_plates(self, "lengthscale", self.pyrox_sample("lengthscale", median), ())
+        return FixedFourierFeatures(frequencies, lengthscale)
 
     @pyrox_method
     def __call__(self, x: Coordinates) -> Features:
@@ -75,9 +85,34 @@ class FourierFeatures(PyroxModule):
             ValueError: `x` has another shape.
         """
         _check.rows("x", x, self.in_features)
-        frequencies = self.pyrox_sample("W", self.frequencies())
-        lengthscale = self.pyrox_sample("lengthscale", dist.LogNormal(math.log(self.lengthscale), 1.0))
-        return fourier_features(x @ frequencies / lengthscale)
+        return self.draw()(x)
+
+
+class FixedFourierFeatures(PyroxModule):
+    """`phi(x) = sqrt(1/n) [cos(x W / l), sin(x W / l)]` with given frequencies and lengthscale: what `draw` returns.
+
+    Attributes:
+        W: frequencies `(D, n)`.
+        lengthscale: the lengthscale l, `()`.
+    """
+
+    W: Matrix
+    lengthscale: Scalars
+
+    @property
+    def in_features(self) -> int:
+        """Number D of coordinates."""
+        return self.W.shape[0]
+
+    @property
+    def out_features(self) -> int:
+        """Number of features, 2n."""
+        return 2 * self.W.shape[1]
+
+    def __call__(self, x: Coordinates) -> Features:
+        """The features `(2n,)` or `(N, 2n)` at coordinates `x`, `(D,)` or `(N, D)`."""
+        _check.rows("x", x, self.in_features)
+        return fourier_features(x @ self.W / self.lengthscale)
 
 
 class RBFFourierFeatures(FourierFeatures):
@@ -130,7 +165,7 @@ class MaternFourierFeatures(FourierFeatures):
         (10, 200)
     """
 
-    nu: float = eqx.field(static=True, default=1.5)
+    nu: Positive = eqx.field(converter=_check.constant, default=1.5)
 
     @classmethod
     def init(
@@ -138,17 +173,19 @@ class MaternFourierFeatures(FourierFeatures):
         in_features: int,
         n_features: int,
         *,
-        nu: float = 1.5,
-        lengthscale: float = 1.0,
+        nu: Positive = 1.5,
+        lengthscale: Positive = 1.0,
         pyrox_name: str | None = None,
     ) -> Self:
         """As for the other kernels, with the positive smoothness `nu`. Default: 3/2."""
         in_features, n_features = _check.integer("in_features", in_features), _check.integer("n_features", n_features)
-        lengthscale, nu = _check.positive("lengthscale", lengthscale), _check.positive("nu", nu)
+        lengthscale, nu = _check.positive_scalar("lengthscale", lengthscale), _check.positive_scalar("nu", nu)
         return cls(in_features, n_features, lengthscale, nu, pyrox_name=pyrox_name)
 
     def frequencies(self) -> dist.Distribution:
-        student = dist.MultivariateStudentT(2 * self.nu, jnp.zeros(self.in_features), jnp.eye(self.in_features))
+        student = dist.MultivariateStudentT(
+            2 * _check.number(self.nu), jnp.zeros(self.in_features), jnp.eye(self.in_features)
+        )
         return dist.TransformedDistribution(student.expand((self.n_features,)).to_event(1), _Transpose())
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 from .. import _check
 from .._conditioners.hyper_linear import HyperLinear
 from .._pyrox.module import PyroxModule, pyrox_method
-from .._types import Coordinates, Generator, Latent, Output
+from .._types import Coordinates, Generator, Latent, Output, Positive
 from .parameter_net import run_parameter_net
 from .siren_init import half_widths, layer_arguments
 
@@ -58,7 +58,7 @@ class HyperSIREN(PyroxModule):
 
     parameter_net: Callable[..., Array]
     layers: tuple[HyperLinear, ...]
-    omegas: tuple[float, ...] = eqx.field(static=True)
+    omegas: tuple[Positive, ...]
     cond_dim: int = eqx.field(static=True)
 
     def __init__(
@@ -71,14 +71,14 @@ class HyperSIREN(PyroxModule):
         cond_dim: int,
         parameter_net: Callable[..., Array],
         key: PRNGKeyArray,
-        first_omega: float = 30.0,
-        hidden_omega: float = 30.0,
-        c: float = 6.0,
-        init_scale: float = 0.1,
+        first_omega: Positive = 30.0,
+        hidden_omega: Positive = 30.0,
+        c: Positive = 6.0,
+        init_scale: Positive = 0.1,
         pyrox_name: str | None = None,
     ) -> None:
-        cond_dim, c = _check.integer("cond_dim", cond_dim), _check.positive("c", c)
-        init_scale = _check.positive("init_scale", init_scale)
+        cond_dim, c = _check.integer("cond_dim", cond_dim), _check.positive_scalar("c", c)
+        init_scale = _check.positive_scalar("init_scale", init_scale)
         _check.function("parameter_net", parameter_net)
         layers = layer_arguments(
             in_features, hidden_features, out_features, depth=depth, first_omega=first_omega, hidden_omega=hidden_omega
@@ -90,7 +90,7 @@ class HyperSIREN(PyroxModule):
                 layers, jax.random.split(key, len(layers)), strict=True
             )
         )
-        self.omegas = tuple(omega for _, _, omega, _ in layers[:-1])
+        self.omegas = tuple(_check.constant(omega) for _, _, omega, _ in layers[:-1])
         self.cond_dim = cond_dim
         self.pyrox_name = pyrox_name
 
@@ -127,18 +127,18 @@ class HyperSIREN(PyroxModule):
         z = run_parameter_net(self.parameter_net, mu, self.cond_dim, f"cond_dim (={self.cond_dim})")
         *hidden, readout = self.layers
         for layer, omega in zip(hidden, self.omegas, strict=True):
-            x = jnp.sin(omega * layer(x, z))
+            x = jnp.sin(_check.number(omega) * layer(x, z))
         return readout(x, z)
 
 
 def _calibrated(
-    target_in: int, target_out: int, cond_dim: int, bounds: tuple[float, float], init_scale: float, key: PRNGKeyArray
+    target_in: int, target_out: int, cond_dim: int, bounds: tuple[Any, Any], init_scale: Any, key: PRNGKeyArray
 ) -> HyperLinear:
     """A HyperLinear whose W(z) and b(z) have, for z ~ N(0, I), `init_scale` times the std of `U(-bound, bound)`."""
     layer = HyperLinear.init(target_in, target_out, cond_dim, key=key)
     size = target_out * target_in
 
-    def spread(rows: Generator, bound: float) -> Generator:
+    def spread(rows: Generator, bound: Any) -> Generator:
         # The variance over z of generated weight j is |row_j|^2: set its mean over rows exactly, not in expectation.
         return rows * (init_scale * bound / math.sqrt(3)) / jnp.sqrt((rows**2).sum(1).mean())
 

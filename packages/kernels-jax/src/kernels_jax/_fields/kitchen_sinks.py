@@ -1,13 +1,13 @@
 """Bayesian linear regression on random Fourier features."""
 
-from typing import Self
+from typing import Any, Self
 
 import equinox as eqx
 
 from .. import _check
 from .._pyrox.module import PyroxModule, pyrox_method
 from .._pyrox.priors import draw_normal
-from .._types import Coordinates, Features, Output
+from .._types import Coordinates, Features, Matrix, Output, Positive, Vector
 from .fourier_features import FourierFeatures
 
 
@@ -31,11 +31,11 @@ class RandomKitchenSinks(PyroxModule):
 
     feat: FourierFeatures
     out_features: int = eqx.field(static=True)
-    prior_std: float = eqx.field(static=True, default=1.0)
+    prior_std: Positive = eqx.field(converter=_check.constant, default=1.0)
 
     @classmethod
     def init(
-        cls, feat: FourierFeatures, out_features: int = 1, *, prior_std: float = 1.0, pyrox_name: str | None = None
+        cls, feat: FourierFeatures, out_features: int = 1, *, prior_std: Positive = 1.0, pyrox_name: str | None = None
     ) -> Self:
         """A new field.
 
@@ -50,8 +50,17 @@ class RandomKitchenSinks(PyroxModule):
             ValueError: `out_features` or `prior_std` is not positive.
         """
         _check.width("feat", feat)
-        out_features, prior_std = _check.integer("out_features", out_features), _check.positive("prior_std", prior_std)
+        out_features, prior_std = (
+            _check.integer("out_features", out_features),
+            _check.positive_scalar("prior_std", prior_std),
+        )
         return cls(feat, out_features, prior_std, pyrox_name=pyrox_name)
+
+    @pyrox_method
+    def draw(self) -> "FixedKitchenSinks":
+        """The field with the values of the sites for weight and bias, and features drawn likewise."""
+        weight, bias = self._readout()
+        return FixedKitchenSinks(self.feat.draw() if isinstance(self.feat, PyroxModule) else self.feat, weight, bias)
 
     @pyrox_method
     def __call__(self, x: Coordinates) -> Output:
@@ -66,7 +75,35 @@ class RandomKitchenSinks(PyroxModule):
         Raises:
             ValueError: `x` has another shape.
         """
-        weight = draw_normal(self, "W", (self.feat.out_features, self.out_features), self.prior_std)
-        bias = draw_normal(self, "b", (self.out_features,), self.prior_std)
+        weight, bias = self._readout()
         features: Features = self.feat(x)
         return features @ weight + bias
+
+    def _readout(self) -> tuple[Matrix, Vector]:
+        std = _check.number(self.prior_std)
+        weight = draw_normal(self, "W", (self.feat.out_features, self.out_features), std)
+        return weight, draw_normal(self, "b", (self.out_features,), std)
+
+
+class FixedKitchenSinks(PyroxModule):
+    """`y = phi(x) W + b` with given weight and bias: what `draw` returns.
+
+    Attributes:
+        feat: the features phi.
+        W: weight `(2n, out)`.
+        b: bias `(out,)`.
+    """
+
+    feat: Any
+    W: Matrix
+    b: Vector
+
+    @property
+    def out_features(self) -> int:
+        """Number of values of the field."""
+        return self.b.shape[0]
+
+    def __call__(self, x: Coordinates) -> Output:
+        """The field `(out,)` or `(N, out)` at coordinates `x`, `(D,)` or `(N, D)`."""
+        y: Output = self.feat(x) @ self.W + self.b
+        return y

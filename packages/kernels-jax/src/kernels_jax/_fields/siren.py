@@ -10,8 +10,8 @@ from jaxtyping import PRNGKeyArray
 
 from .. import _check
 from .._pyrox.module import PyroxModule, pyrox_method
-from .._pyrox.priors import NormalPrior, draw_leaves, without_weights
-from .._types import Coordinates, Matrix, Output, Vector
+from .._pyrox.priors import draw_normal
+from .._types import Coordinates, Matrix, Output, Positive, Vector
 from .siren_init import LAYER_TYPES, half_widths, layer_arguments
 
 
@@ -34,7 +34,7 @@ class SirenDense(PyroxModule):
 
     W: Matrix
     b: Vector
-    omega: float = eqx.field(static=True, default=30.0)
+    omega: Positive = eqx.field(converter=_check.constant, default=30.0)
     layer_type: str = eqx.field(static=True, default="hidden")
 
     @classmethod
@@ -44,9 +44,9 @@ class SirenDense(PyroxModule):
         out_features: int,
         *,
         key: PRNGKeyArray,
-        omega: float = 30.0,
+        omega: Positive = 30.0,
         layer_type: str = "hidden",
-        c: float = 6.0,
+        c: Positive = 6.0,
         pyrox_name: str | None = None,
     ) -> Self:
         """A new layer.
@@ -66,7 +66,7 @@ class SirenDense(PyroxModule):
             ValueError: a size, `omega` or `c` is not positive, or `layer_type` is unknown.
         """
         shape = _check.integer("in_features", in_features), _check.integer("out_features", out_features)
-        omega, c = _check.positive("omega", omega), _check.positive("c", c)
+        omega, c = _check.positive_scalar("omega", omega), _check.positive_scalar("c", c)
         _check.choice("layer_type", layer_type, LAYER_TYPES)
         w_key, b_key = jax.random.split(key)
         w_bound, b_bound = half_widths(layer_type, shape[0], omega, c)
@@ -98,7 +98,7 @@ class SirenDense(PyroxModule):
         """
         _check.rows("x", x, self.in_features)
         y = x @ self.W + self.b
-        return y if self.layer_type == "last" else jnp.sin(self.omega * y)
+        return y if self.layer_type == "last" else jnp.sin(_check.number(self.omega) * y)
 
 
 class SIREN(PyroxModule):
@@ -127,9 +127,9 @@ class SIREN(PyroxModule):
         *,
         depth: int,
         key: PRNGKeyArray,
-        first_omega: float = 30.0,
-        hidden_omega: float = 30.0,
-        c: float = 6.0,
+        first_omega: Positive = 30.0,
+        hidden_omega: Positive = 30.0,
+        c: Positive = 6.0,
         pyrox_name: str | None = None,
     ) -> Self:
         """A new network.
@@ -204,21 +204,21 @@ class BayesianSirenDense(PyroxModule):
 
     in_features: int = eqx.field(static=True)
     out_features: int = eqx.field(static=True)
-    omega: float = eqx.field(static=True, default=30.0)
+    omega: Positive = eqx.field(converter=_check.constant, default=30.0)
     layer_type: str = eqx.field(static=True, default="hidden")
-    c: float = eqx.field(static=True, default=6.0)
-    prior_std: float = eqx.field(static=True, default=1.0)
+    c: Positive = eqx.field(converter=_check.constant, default=6.0)
+    prior_std: Positive = eqx.field(converter=_check.constant, default=1.0)
 
     @pyrox_method
     def draw(self) -> SirenDense:
         """The `SirenDense` whose weights are the values of the sites."""
-        w_bound, b_bound = half_widths(self.layer_type, self.in_features, self.omega, self.c)
+        omega, c = _check.number(self.omega), _check.number(self.c)
+        bounds = half_widths(self.layer_type, self.in_features, omega, c)
         # The standard deviation of U(-a, a) is a / sqrt(3).
-        w_std, b_std = self.prior_std * w_bound / math.sqrt(3), self.prior_std * b_bound / math.sqrt(3)
-        layer = without_weights(
-            SirenDense.init, self.in_features, self.out_features, omega=self.omega, layer_type=self.layer_type
-        )
-        return draw_leaves(self, layer, [NormalPrior("W", w_std, "W"), NormalPrior("b", b_std, "b")])
+        w_std, b_std = (_check.number(self.prior_std) * bound / math.sqrt(3) for bound in bounds)
+        weight = draw_normal(self, "W", (self.in_features, self.out_features), w_std)
+        bias = draw_normal(self, "b", (self.out_features,), b_std)
+        return SirenDense(weight, bias, self.omega, self.layer_type)
 
     @pyrox_method
     def __call__(self, x: Coordinates) -> Output:
@@ -254,10 +254,10 @@ class BayesianSIREN(PyroxModule):
         out_features: int,
         *,
         depth: int,
-        first_omega: float = 30.0,
-        hidden_omega: float = 30.0,
-        c: float = 6.0,
-        prior_std: float = 1.0,
+        first_omega: Positive = 30.0,
+        hidden_omega: Positive = 30.0,
+        c: Positive = 6.0,
+        prior_std: Positive = 1.0,
         pyrox_name: str | None = None,
     ) -> Self:
         """A new network.
@@ -277,7 +277,7 @@ class BayesianSIREN(PyroxModule):
             TypeError: a size is not an integer, a frequency scale, `c` or `prior_std` not a number.
             ValueError: a size, frequency scale, `c` or `prior_std` is not positive, or `depth` is below 2.
         """
-        c, prior_std = _check.positive("c", c), _check.positive("prior_std", prior_std)
+        c, prior_std = _check.positive_scalar("c", c), _check.positive_scalar("prior_std", prior_std)
         layers = layer_arguments(
             in_features, hidden_features, out_features, depth=depth, first_omega=first_omega, hidden_omega=hidden_omega
         )

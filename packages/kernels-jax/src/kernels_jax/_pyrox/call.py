@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from numpyro.primitives import Messenger
 
 from .. import _compat
-from .guards import check_handlers, check_noise
+from . import stack
+from .guards import check_drawn_once, check_loop, check_noise, within_recording
 
 _CURRENT: ContextVar["Call | None"] = ContextVar("kernels_jax_call", default=None)
 
@@ -25,22 +26,23 @@ class Call(Messenger):  # type: ignore[misc]
         super().__init__(None)
         self.owner: Any = None
         self.sites: dict[str, tuple[Any, Any]] = {}
+        self.around = list(stack.entries())
         self._known = False
         self._intermediates: Any = None
 
     @contextmanager
-    def requested_by(self, owner: Any) -> Iterator[None]:
+    def requested_by(self, owner: Any, site: str) -> Iterator[None]:
         """Sites requested in this context belong to `owner`; all others are plain NumPyro sites."""
         self.owner = owner
         try:
-            yield
+            with within_recording(site):
+                yield
         finally:
             self.owner = None
 
     def process_message(self, msg: Any) -> None:
         if self.owner is None or "name" not in msg:
             return
-        check_handlers(msg["name"])
         self._known = msg["name"] in self.sites
         self._intermediates = _compat.intermediates(msg)
         if self._known:
@@ -55,10 +57,12 @@ class Call(Messenger):  # type: ignore[misc]
     def postprocess_message(self, msg: Any) -> None:
         if self.owner is None or "name" not in msg or self._known:
             return
+        check_loop(msg)
         self.sites[msg["name"]] = self.owner, msg["value"]
         drawn = _compat.intermediates(msg) is not self._intermediates
         if msg["type"] == "sample" and drawn:
             check_noise(msg["name"], msg["kwargs"]["rng_key"], msg["fn"])
+            check_drawn_once(msg["name"], self.around)
 
     def check_escapes(self, method: str) -> None:
         """Raise if the value of a site belongs to a transformation that began and ended during the call.
@@ -80,10 +84,13 @@ class Call(Messenger):  # type: ignore[misc]
 
 
 @contextmanager
-def current_call(method: str) -> Iterator[Call]:
-    """The call in progress, or a new one that lasts as long as the context; `method` names it in errors."""
+def current_call(method: str) -> Iterator[Call | None]:
+    """The call in progress, or a new one that lasts as long as the context; `method` names it in errors.
+
+    None without handlers: then no site has a name or a second request another value.
+    """
     call = _CURRENT.get()
-    if call is not None:
+    if call is not None or not stack.entries():
         yield call
         return
     call = Call()
@@ -100,5 +107,5 @@ def current_call(method: str) -> Iterator[Call]:
 
 
 def call_in_progress() -> bool:
-    """Whether a call of a Pyrox method is in progress."""
+    """Whether a call of a Pyrox method under handlers is in progress."""
     return _CURRENT.get() is not None

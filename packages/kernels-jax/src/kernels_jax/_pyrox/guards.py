@@ -1,48 +1,121 @@
-"""Guards of sites: errors for uses under a JAX transformation that would otherwise be silently wrong."""
+"""Guards of sites: errors for uses under JAX transformations and handlers that would otherwise be silently wrong."""
 
-import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
-from numpyro.handlers import seed
+from numpyro import handlers
+from numpyro.primitives import Messenger
 
 from .. import _compat
+from . import stack
+
+DRAW = "draw before it and use the drawn layer in it, `drawn = layer.draw()`"
 
 
-def check_handlers(name: str) -> None:
-    """Raise if the site `name` is requested inside a `jax.jit`, `jax.checkpoint` or loop that is inside its handlers.
+class _Wall(stack.Wall, Messenger):  # type: ignore[misc]
+    """Raises if the message of a site passes."""
 
-    JAX traces a function once and repeats the recorded operations: later calls would return the values of the first and
-    register no sites. NUTS would sample from a model without that site.
+    def __init__(self, site: str, around: Any) -> None:
+        super().__init__(None)
+        self.site = site
+        self.around = around
 
-    Raises:
-        ValueError: such a transformation stands between the handlers and the site.
-    """
-    recorded = False
-    # Neither JAX nor NumPyro reports which of the two was entered first; the call stack does.
-    for frame, _ in traceback.walk_stack(None):
-        if _compat.is_handler_call(frame):
-            outside = recorded
-            break
-        recorded = recorded or _compat.is_jax_recording(frame)
-    else:
-        # Handlers entered by `with` leave no frame; that their key is a constant of the trace shows the same.
-        outside = recorded and any(map(_has_constant_key, _compat.active_handlers()))
-    if outside:
+    def process_message(self, msg: Any) -> None:
+        # A block of everything keeps what comes with a value or a key from the handlers around it.
+        given = msg.get("value") is not None or msg.get("kwargs", {}).get("rng_key") is not None
+        if _compat.hides_all(self.around) and given:
+            return
         raise ValueError(
-            f"the site {name!r} is requested inside a jax.jit, jax.checkpoint or loop that is inside its handlers "
-            "(numpyro.handlers.seed, substitute, ...): JAX would repeat the value of the first call in all later ones. "
-            "Put the handlers inside, `jax.jit(lambda key, x: handlers.seed(model, key)(x))`; or, in a model, draw "
-            "before the transformation and pass the drawn layer to it, `jitted(layer.draw(), x)`. SVI, MCMC and "
-            "Predictive compile the whole model themselves"
+            f"the site {self.site!r} is requested inside a jax.jit, jax.checkpoint or loop that is inside its handlers "
+            "(numpyro.handlers.seed, substitute, trace, a model under inference, ...): JAX would repeat the value of "
+            f"the first call in all later ones, and hide the site from the handlers. In a model, {DRAW}: "
+            "`jitted(layer.draw(), x)`. Outside of models, put all handlers inside, "
+            "`jax.jit(lambda key, x: handlers.seed(model, key)(x))`, and none around. SVI, MCMC and Predictive "
+            "compile the whole model themselves"
         )
 
 
-def _has_constant_key(handler: Any) -> bool:
-    key = handler.rng_key if isinstance(handler, seed) else None
-    return key is not None and not isinstance(key, jax.core.Tracer)
+@contextmanager
+def within_recording(site: str) -> Iterator[None]:
+    """Raise if the message of `site`, sent in this context, reaches a handler outside a `jax.jit` around the request.
+
+    JAX calls a function once and repeats the operations that it recorded: a handler outside would see the site in the
+    first call only. Messages that a handler inside stops, as `handlers.block` does, are fine.
+
+    Raises:
+        ValueError: a transformation that records operations stands between a handler and the site.
+    """
+    outside = stack.outside()
+    if not outside:
+        yield
+        return
+    wall = _Wall(site, stack.entries()[outside - 1].handler)
+    _compat.ACTIVE.insert(outside, wall)
+    try:
+        yield
+    finally:
+        # An error may have removed it already.
+        _compat.ACTIVE[:] = [handler for handler in _compat.ACTIVE if handler is not wall]
+
+
+def check_drawn_once(name: str, around: list[stack.Entry]) -> None:
+    """Raise if the handler that gave the site `name` its random key has done so before, in another call.
+
+    Args:
+        name: the site.
+        around: the handlers around the call.
+
+    Raises:
+        ValueError: two calls in one run of the model draw the site.
+    """
+    for entry in reversed(around):
+        if isinstance(entry.handler, handlers.trace):
+            return  # A trace is a run of its own, and refuses a second site of the same name itself.
+        if isinstance(entry.handler, handlers.seed) and "sample" not in entry.handler.hide_types:
+            if name in entry.drawn:
+                raise drawn_twice(name)
+            entry.drawn.add(name)
+            return
+
+
+def drawn_twice(name: str) -> ValueError:
+    """The error for a site that two calls in one run of a model request."""
+    return ValueError(
+        f"the site {name!r} is drawn twice in one run of the model: two calls would have two different values. Draw "
+        "once and call the drawn layer as often as needed, `drawn = layer.draw(); drawn(x1), drawn(x2)`. For several "
+        "independent samples seed each, `handlers.seed(model, key)(x)`; for two layers give each its own `pyrox_name`"
+    )
+
+
+def check_loop(msg: Any) -> None:
+    """Raise if a site is requested in the body of NumPyro's `scan`.
+
+    Raises:
+        ValueError: it is; each step would have its own value.
+    """
+    if _compat.in_numpyro_loop(msg):
+        raise ValueError(
+            f"the site {msg['name']!r} is requested in the body of numpyro.contrib.control_flow.scan, which would draw "
+            f"it anew in every step. For one value in all steps, {DRAW}; for one value per step use numpyro.sample"
+        )
+
+
+def check_place(module: Any, site: str) -> None:
+    """Raise if `module` is a part of another one that JAX took apart, so that its place in it may have been any other.
+
+    Raises:
+        ValueError: the module does not know its place.
+    """
+    if not (module.pyrox_name or module.pyrox_place.sure):
+        raise ValueError(
+            f"the site {site!r} belongs to a part of a module that went through a compiled function by itself or was "
+            "taken from a module that did, so JAX may have confused it with an equal part. Call the whole module, or "
+            "draw it and take the part from that, `whole.draw().part`; or give the part a `pyrox_name`"
+        )
 
 
 def check_noise(name: str, rng_key: Any, distribution: Any) -> None:

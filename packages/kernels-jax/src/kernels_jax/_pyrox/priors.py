@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 from numpyro import distributions as dist
 
@@ -34,7 +35,7 @@ class NormalPrior:
     transposed: bool = False
 
 
-def linear_priors(leaf: str, std: float, site: str) -> list[NormalPrior]:
+def linear_priors(leaf: str, std: Any, site: str) -> list[NormalPrior]:
     """Priors of a field `leaf` that is an `eqx.nn.Linear`: the sites `{site}_W` `(in, out)` and `{site}_b` `(out,)`."""
     return [
         NormalPrior(f"{leaf}.weight", std, f"{site}_W", transposed=True),
@@ -70,13 +71,24 @@ def draw_normal(module: PyroxModule, site: str, shape: tuple[int, ...], std: Bou
     Raises:
         ValueError: a plate around the call gives the site a batch axis.
     """
-    value: Array = module.pyrox_sample(site, dist.Normal(0.0, std).expand(shape).to_event(len(shape)))
+    prior = dist.Normal(0.0, std).expand(shape).to_event(len(shape))
+    return outside_plates(module, site, module.pyrox_sample(site, prior), shape)
+
+
+def outside_plates(module: PyroxModule, site: str, value: Any, shape: tuple[int, ...]) -> Array:
+    """`value` of the site `site` of `module` as an array, if it has the given shape.
+
+    Raises:
+        ValueError: a plate around the call gives the site a batch axis, or the value given for it has another shape.
+    """
+    value = jnp.asarray(value)
     if value.shape != shape:
         raise ValueError(
             f"the site '{module.pyrox_scope}.{site}' must have shape {shape}, got {value.shape}: inside a "
             "numpyro.plate a layer would have weights for each member; call it outside of the plate"
         )
-    return value
+    array: Array = value
+    return array
 
 
 @functools.cache
