@@ -117,6 +117,8 @@ def pickled():
         kernels_jax.BayesianSIREN.init(1, 2, 1, depth=2),
         kernels_jax.HyperSIREN(1, 2, 1, depth=2, cond_dim=2, parameter_net=abs, key=key),
         kernels_jax.BayesianSIRENKernelND.init(kernel),
+        kernels_jax.CKConvND.init(1, 1, kernel, key=key),
+        kernels_jax.PreparedConvolution.init(jax.numpy.ones((1, 1, 3)), 4),
         *(cls.init(1, 1, key=key) for cls in (kernels_jax.FiLM, kernels_jax.ConcatConditioner)),
         kernels_jax.BayesianConcatConditioner.init(1, 1),
         kernels_jax.BayesianHyperLinear.init(1, 1, 1),
