@@ -22,7 +22,7 @@ CHANNELS, CONTEXT = 4, 3
 SIZES: dict[int, list[tuple[int, ...]]] = {1: [(7,), (8,)], 2: [(5, 4)], 3: [(3, 2, 4)]}
 PADDINGS: dict[int, list[tuple[str, ...]]] = {
     1: [("zero",), ("circular",), ("causal",)],
-    2: [("zero", "zero"), ("circular", "circular"), ("causal", "circular"), ("zero", "causal")],
+    2: [("zero", "zero"), ("circular", "circular"), ("causal", "zero")],
     3: [("zero", "zero", "zero"), ("causal", "circular", "zero")],
 }
 LENGTHS = (3, 4, 7)
@@ -78,7 +78,7 @@ def arguments(seed: int) -> dict[str, Any]:
         "conditioned": modulated and draw.random() < 0.8,
         "size": draw.choice(SIZES[data_dim]),
         "resolution": draw.choice([1.0, 2.0, [draw.choice([0.5, 1.0, 2.0]) for _ in range(data_dim)]]),
-        "is_bhl_input": draw.choice({1: [True, False], 2: [True], 3: [False]}[data_dim]),
+        "is_bhl_input": data_dim == 2,
     }
 
 
@@ -135,7 +135,7 @@ def assert_close(found: Any, expected: torch.Tensor | None, what: str) -> None:
     found = np.asarray(found, np.float64)
     wanted = np.zeros_like(found) if expected is None else expected.detach().double().numpy()
     assert found.shape == wanted.shape, what
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * max(0.1, np.abs(wanted).max()), err_msg=what)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-5 * max(0.1, np.abs(wanted).max()), err_msg=what)
 
 
 @pytest.mark.parametrize("seed", range(200))

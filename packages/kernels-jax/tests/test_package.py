@@ -128,6 +128,8 @@ def pickled():
         kernels_jax.BlockDiagonalLearnableOmegaSIRENKernelND.init(**blocks),
         kernels_jax.RegisterPooling.init(2),
         kernels_jax.RegisterCompressConcat.init(2, 2, 1, key=key),
+        kernels_jax.CKConvND.init(1, 1, kernel, key=key),
+        kernels_jax.PreparedConvolution.init(jax.numpy.ones((1, 1, 3)), 4),
         *(cls.init(1, 1, key=key) for cls in (kernels_jax.FiLM, kernels_jax.ConcatConditioner)),
         kernels_jax.BayesianConcatConditioner.init(1, 1),
         kernels_jax.BayesianHyperLinear.init(1, 1, 1),

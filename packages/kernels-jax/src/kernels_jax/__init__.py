@@ -6,6 +6,7 @@ from ._conditioners.film import AffineModulation, BayesianAffineModulation, FiLM
 from ._conditioners.hyper_linear import BayesianHyperLinear, HyperLinear
 from ._convolution.base import ImplicitKernelND
 from ._convolution.bayesian_siren_kernel import BayesianSIRENKernelND
+from ._convolution.boundary import AxisPlan
 from ._convolution.ckconv import CKConvND
 from ._convolution.coordinates import axis_coordinates, coordinate_grid
 from ._convolution.embedding import SIRENPositionalEmbeddingND, siren_bound
@@ -112,8 +113,8 @@ __all__ = [
     "RandomKitchenSinks",
 ]
 
-# A pickle names a class by its module: with this one, it survives moves between the private modules. The last four are
+# A pickle names a class by its module: with this one, it survives moves between the private modules. The last five are
 # not public, but parts of what is.
-for _public in (*(globals()[name] for name in __all__), BayesianSirenDense, GELU, Elementwise, Settings):
+for _public in (*(globals()[name] for name in __all__), BayesianSirenDense, GELU, AxisPlan, Elementwise, Settings):
     _public.__module__ = __name__
 del _public

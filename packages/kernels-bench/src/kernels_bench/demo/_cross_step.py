@@ -1,8 +1,10 @@
 """Demo step in both frameworks: the kernels that PyTorch trained, in JAX and back."""
 
 import copy
+import functools
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import kernels_jax as kj
@@ -33,16 +35,15 @@ def run(_: Settings, progress: Progress, kept: Kept) -> Outcome:
         x = classifier.stem(torch.tensor(digits.test_images[examples])[:, None])
         for index, block in enumerate(classifier.blocks):
             condition = block.conditioning(x)
-            weights, convolve, sample = _twin(block.conv)
+            twin = interop.from_state_dict(_blank(block.conv), block.conv.state_dict())
             y = block.conv(x, is_bhl_input=True, conditioning=condition).numpy()
             z = jnp.asarray(condition.numpy())
-            kernels = sampled_kernel(block.conv, condition, FINER), np.asarray(sample(weights, z))
+            kernels = sampled_kernel(block.conv, condition, FINER), np.asarray(_sampled(twin, z))
             back = copy.deepcopy(block.conv)
-            state = interop.to_state_dict(weights)
-            back.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
+            back.load_state_dict(interop.to_state_dict(twin).map(torch.from_numpy))
             name = f"layer {index + 1}"
             rows[f"{name}: ten kernels for ten images, {FINER}x finer"] = _difference(*kernels)
-            rows[f"{name}: output"] = _difference(y, np.asarray(convolve(weights, jnp.asarray(x.numpy()), z)))
+            rows[f"{name}: output"] = _difference(y, np.asarray(_output(twin, jnp.asarray(x.numpy()), z)))
             rows[f"{name}: weights, there and back"] = _largest(
                 _difference(old.numpy(), back.state_dict()[key].numpy()) for key, old in block.conv.state_dict().items()
             )
@@ -62,50 +63,59 @@ def run(_: Settings, progress: Progress, kept: Kept) -> Outcome:
     )
 
 
-def _twin(conv: CKConvND) -> tuple[Any, Any, Any]:
-    """The layer's parts in JAX with its weights, a function that convolves with them, one that samples the kernel."""
+def _blank(conv: CKConvND) -> kj.CKConvND:
+    """The layer in JAX, with shapes in place of weights."""
     kernel, mask = conv.kernel, conv.mask
     assert isinstance(kernel, SIRENKernelND)
     assert isinstance(mask, GaussianModulationND)
     assert isinstance(kernel.film_generator, KernelFiLMGenerator)
-    film, lengths, key = kernel.film_generator, kernel.L_cache_per_axis, jax.random.key(0)
-    blank = {
-        "kernel": kj.SIRENKernelND.init(
-            out_dim=kernel.out_dim,
-            data_dim=kernel.data_dim,
-            mlp_hidden_dim=kernel.mlp_hidden_dim,
-            num_layers=kernel.num_layers,
-            embedding_dim=kernel.embedding_dim,
-            omega_0=kernel.omega_0,
-            L_cache=lengths,
-            use_bias=kernel.use_bias,
-            film_generator=kj.KernelFiLMGenerator.init(
-                film.cond_dim, film.kernel_hidden_dim, film.num_film_layers, film.film_hidden_dim, key=key
+    film, key = kernel.film_generator, jax.random.key(0)
+
+    def make() -> kj.CKConvND:
+        return kj.CKConvND.init(
+            conv.data_dim,
+            conv.hidden_dim,
+            kernel=functools.partial(
+                kj.SIRENKernelND.init,
+                out_dim=kernel.out_dim,
+                data_dim=kernel.data_dim,
+                mlp_hidden_dim=kernel.mlp_hidden_dim,
+                num_layers=kernel.num_layers,
+                embedding_dim=kernel.embedding_dim,
+                omega_0=kernel.omega_0,
+                L_cache=kernel.L_cache_per_axis,
+                use_bias=kernel.use_bias,
+                film_generator=kj.KernelFiLMGenerator.init(
+                    film.cond_dim, film.kernel_hidden_dim, film.num_film_layers, film.film_hidden_dim, key=key
+                ),
+                film_after_pos_embed=kernel.film_after_pos_embed,
             ),
-            film_after_pos_embed=kernel.film_after_pos_embed,
+            mask=functools.partial(
+                kj.GaussianModulationND.init,
+                data_dim=mask.data_dim,
+                num_channels=mask.num_channels,
+                min_attenuation_at_step=mask.min_attenuation_at_step,
+                max_attenuation_at_limit=mask.max_attenuation_at_limit,
+                parametrization=mask.parametrization,
+            ),
+            fft_padding=conv.fft_padding,
             key=key,
-        ),
-        "mask": kj.GaussianModulationND.init(
-            kernel.data_dim,
-            kernel.out_dim,
-            grid_size=mask.grid_size,
-            min_attenuation_at_step=mask.min_attenuation_at_step,
-            max_attenuation_at_limit=mask.max_attenuation_at_limit,
-            parametrization=mask.parametrization,
-        ),
-        "shortcut": jnp.zeros(kernel.out_dim),
-    }
+        )
 
-    def sampled(weights: Any, z: jax.Array, finer: int) -> jax.Array:
-        axes = [kj.axis_coordinates((L - 1) * finer + 1, L, resolution=finer) for L in lengths]
-        kernel = weights["mask"].window(axes, weights["kernel"].evaluate(axes, z))
-        return jnp.moveaxis(kernel, -1, 1)
+    blank: kj.CKConvND = eqx.filter_eval_shape(make)
+    return blank
 
-    def convolve(weights: Any, x: jax.Array, z: jax.Array) -> jax.Array:
-        return kj.fftconv_nd(x, sampled(weights, z, 1), weights["shortcut"])
 
-    weights = interop.from_state_dict(blank, conv.state_dict())
-    return weights, jax.jit(convolve), jax.jit(lambda weights, z: sampled(weights, z, FINER))
+@eqx.filter_jit
+def _output(layer: kj.CKConvND, x: jax.Array, z: jax.Array) -> jax.Array:
+    return layer(x, z, is_bhl_input=True)
+
+
+@eqx.filter_jit
+def _sampled(layer: kj.CKConvND, z: jax.Array) -> jax.Array:
+    """As `sampled_kernel`, of the layer in JAX."""
+    axes = [kj.axis_coordinates((L - 1) * FINER + 1, L, resolution=FINER) for L in layer.kernel.L_cache_per_axis]
+    return jnp.moveaxis(layer.mask.window(axes, layer.kernel.evaluate(axes, z)), -1, 1)
 
 
 def _difference(ours: NDArray[Any], theirs: NDArray[Any]) -> tuple[float, float]:
