@@ -1,4 +1,4 @@
-"""Plan of one axis of an FFT convolution: taps used, FFT length, positions kept."""
+"""Boundaries: kernel origin, lags and FFT length of one axis. Pure functions of sizes, on which both routes build."""
 
 from dataclasses import dataclass
 
@@ -6,26 +6,26 @@ from scipy.fft import next_fast_len
 
 
 @dataclass(frozen=True)
-class AxisPlan:
-    """One axis of the convolution `crop(inverse(forward(pad(x)) * forward(place(kernel))))`.
+class Axis:
+    """One axis of a convolution.
 
     Attributes:
-        signal: signal length N.
-        taps: kernel taps used; causal axes never reach lags beyond N - 1.
+        taps: kernel taps used.
         origin: kernel origin, the index of the tap of lag 0.
-        length: FFT length F, long enough that nothing wraps into the N positions kept.
-        wraps: whether the axis is circular. If so, the kernel is rolled to have its origin at index 0; otherwise it is
-            not moved, and the N positions kept begin at `origin`.
+        wraps: whether the signal repeats itself beyond its ends; otherwise it is 0 there.
+        signal: signal length N, or None where it is not known yet, in a program exported for any length.
+        length: FFT length F, long enough that nothing wraps into the N positions where the kernel origin is placed at
+            index 0 and negative lags at the end; None as `signal`.
     """
 
-    signal: int
     taps: int
     origin: int
-    length: int
     wraps: bool
+    signal: int | None
+    length: int | None
 
 
-def plan_axis(signal: int, taps: int, padding: str) -> AxisPlan:
+def plan_axis(signal: int | None, taps: int, padding: str) -> Axis:
     """Plan one axis.
 
     Lags run from `-origin` to `taps - 1 - origin`; a circular transform of length F keeps the N positions free of
@@ -33,14 +33,19 @@ def plan_axis(signal: int, taps: int, padding: str) -> AxisPlan:
 
     Example:
         >>> plan_axis(50, 99, "zero")
-        AxisPlan(signal=50, taps=99, origin=49, length=100, wraps=False)
+        Axis(taps=99, origin=49, wraps=False, signal=50, length=100)
     """
-    if padding == "causal":
-        taps = min(taps, signal)
-    origin = 0 if padding == "causal" else taps // 2
+    origin = kernel_origin(taps, padding)
     wraps = padding == "circular"
+    if signal is None:
+        return Axis(taps, origin, wraps, None, None)
     length = signal if wraps else _fast_length(signal + max(origin, taps - 1 - origin))
-    return AxisPlan(signal, taps, origin, length, wraps)
+    return Axis(taps, origin, wraps, signal, length)
+
+
+def kernel_origin(taps: int, padding: str) -> int:
+    """Index of the tap of lag 0 in a kernel of `taps` taps."""
+    return 0 if padding == "causal" else taps // 2
 
 
 def _fast_length(minimum: int) -> int:

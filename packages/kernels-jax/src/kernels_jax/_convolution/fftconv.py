@@ -1,20 +1,22 @@
 """Depthwise convolution by FFT: one function for every rank, boundary, layout and dtype."""
 
+import math
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex
+from jax.export import is_symbolic_dim
 
 from .. import _check
-from .._types import Kernel, Operand, PerChannel, Signal
-from .boundary import AxisPlan, plan_axis
+from .._types import Kernel, Operand, PerChannel
+from .boundary import Axis, plan_axis
+from .long_kernels import shorten
+from .plan import DIRECT_TAPS
+from .product import convolve
 
 PADDINGS = ("zero", "circular", "causal")
 DTYPES = ("float16", "bfloat16", "float32", "float64")
-
-Spectrum = Complex[Array, "..."]
 
 
 def fftconv_nd(
@@ -68,70 +70,20 @@ def fftconv_nd(
         x, kernel = jnp.moveaxis(x, -1, 1), jnp.moveaxis(kernel, -1, 1)
     # JAX has no FFT in half precision.
     dtype = jnp.promote_types(jnp.promote_types(x.dtype, kernel.dtype), jnp.float32)
-    taps = _shorten(kernel.astype(dtype), x.shape[2:], paddings)
-    plan = [plan_axis(*axis) for axis in zip(x.shape[2:], taps.shape[2:], paddings, strict=True)]
+    sizes = [None if is_symbolic_dim(size) else size for size in x.shape[2:]]
+    taps = shorten(kernel.astype(dtype), sizes, paddings)
+    axes = [plan_axis(*axis) for axis in zip(sizes, taps.shape[2:], paddings, strict=True)]
     if shortcut is not None:
-        taps = _with_shortcut(taps, jnp.asarray(shortcut, dtype), plan)
-    y = _convolve(x.astype(dtype), taps, plan).astype(x.dtype)
+        taps = _with_shortcut(taps, jnp.asarray(shortcut, dtype), axes)
+    y = convolve(x.astype(dtype), taps, axes).astype(x.dtype)
     return jnp.moveaxis(y, 1, -1) if channels_last else y
 
 
-def _shorten(kernel: Operand, signal: Sequence[int], paddings: Sequence[str]) -> Operand:
-    """An equivalent kernel: without lags that no two positions have, and wound around circular axes once."""
-    for dim, (positions, padding) in enumerate(zip(signal, paddings, strict=True), start=2):
-        taps = kernel.shape[dim]
-        origin = 0 if padding == "causal" else taps // 2
-        if padding == "circular" and taps > positions:
-            # Zeros before and after, so that taps whose lags agree modulo N come to agree in their index modulo N.
-            before = (positions // 2 - origin) % positions
-            widths = [(0, 0)] * kernel.ndim
-            widths[dim] = (before, -(before + taps) % positions)
-            shape = (*kernel.shape[:dim], -1, positions, *kernel.shape[dim + 1 :])
-            kernel = jnp.pad(kernel, widths).reshape(shape).sum(dim)
-        elif padding == "zero" and taps > 2 * positions:
-            kernel = jax.lax.slice_in_dim(kernel, origin - positions + 1, origin + positions, axis=dim)
-    return kernel
-
-
-def _convolve(x: Signal, kernel: Kernel, plan: Sequence[AxisPlan]) -> Signal:
-    lengths = [axis.length for axis in plan]
-    spectrum = _forward(x, lengths) * _forward(_place(kernel, plan), lengths)
-    y = _inverse(spectrum, lengths)
-    starts = [0 if axis.wraps else axis.origin for axis in plan]
-    limits = [start + axis.signal for start, axis in zip(starts, plan, strict=True)]
-    return jax.lax.slice(y, (0, 0, *starts), (*y.shape[:2], *limits))
-
-
-def _place(kernel: Kernel, plan: Sequence[AxisPlan]) -> Operand:
-    """The taps used; on circular axes padded to the signal and rolled to have the kernel origin first."""
-    kernel = jax.lax.slice(kernel, [0] * kernel.ndim, (*kernel.shape[:2], *(axis.taps for axis in plan)))
-    widths = [(0, axis.length - axis.taps if axis.wraps else 0) for axis in plan]
-    shifts = [-axis.origin if axis.wraps else 0 for axis in plan]
-    return jnp.roll(jnp.pad(kernel, [(0, 0), (0, 0), *widths]), shifts, range(2, kernel.ndim))
-
-
-def _forward(signal: Operand, lengths: Sequence[int]) -> Spectrum:
-    """Real FFT over the last axes, zero-padded to `lengths`; one transform in XLA has at most three axes."""
-    last, first = lengths[-3:], lengths[:-3]
-    spectrum = jnp.fft.rfftn(signal, last, range(-len(last), 0))
-    for axis, length in enumerate(first, start=2):
-        spectrum = jnp.fft.fft(spectrum, length, axis)
-    return spectrum
-
-
-def _inverse(spectrum: Spectrum, lengths: Sequence[int]) -> Operand:
-    """The inverse of `_forward`, uncropped."""
-    last, first = lengths[-3:], lengths[:-3]
-    for axis, length in enumerate(first, start=2):
-        spectrum = jnp.fft.ifft(spectrum, length, axis)
-    return jnp.fft.irfftn(spectrum, last, range(-len(last), 0))
-
-
-def _with_shortcut(kernel: Kernel, shortcut: PerChannel, plan: Sequence[AxisPlan]) -> Kernel:
+def _with_shortcut(kernel: Kernel, shortcut: PerChannel, axes: Sequence[Axis]) -> Kernel:
     """`kernel` with the shortcut added at its origin: the same operator with one pass less over the signal."""
     sizes = kernel.shape[2:]
-    widths = [(axis.origin, size - 1 - axis.origin) for axis, size in zip(plan, sizes, strict=True)]
-    return kernel + jnp.pad(shortcut.reshape(1, -1, *[1] * len(plan)), [(0, 0), (0, 0), *widths])
+    widths = [(axis.origin, size - 1 - axis.origin) for axis, size in zip(axes, sizes, strict=True)]
+    return kernel + jnp.pad(shortcut.reshape(1, -1, *[1] * len(axes)), [(0, 0), (0, 0), *widths])
 
 
 def _check_operands(
@@ -159,11 +111,41 @@ def _check_operands(
     if shortcut is not None and shortcut.shape != (channels,):
         raise ValueError(f"`shortcut` must have shape ({channels},), one value per channel; got {shortcut.shape}")
     first = 1 if channels_last else 2
-    for axis in range(len(paddings)):
-        signal, taps = x.shape[first + axis], kernel.shape[first + axis]
+    spatial = x.shape[first : first + len(paddings)], kernel.shape[first : first + len(paddings)]
+    _check_symbols(*spatial, paddings)
+    for axis, (signal, taps) in enumerate(zip(*spatial, strict=True)):
         if signal < 1 or taps < 1:
             raise ValueError(
                 f"`x` and `kernel` must have at least 1 position and 1 tap on every spatial axis, got {signal} and "
                 f"{taps} on axis {axis}"
             )
     return paddings
+
+
+def _check_symbols(signal: Sequence[int], taps: Sequence[int], paddings: Sequence[str]) -> None:
+    """Refuse, in a program that is being exported, what its transforms would need to know."""
+    for axis, (positions, count, padding) in enumerate(zip(signal, taps, paddings, strict=True)):
+        if is_symbolic_dim(count):
+            raise ValueError(
+                f"`kernel` must have a known number of taps, got {count} on axis {axis}: batch, channels and, for "
+                f"kernels of at most {DIRECT_TAPS} taps, lengths of `x` may be symbolic"
+            )
+        if not is_symbolic_dim(positions):
+            continue
+        if math.prod(taps) > DIRECT_TAPS:
+            raise ValueError(
+                f"`x` has symbolic size {positions} on axis {axis}, where JAX's FFT needs a number: with a kernel of "
+                f"more than {DIRECT_TAPS} taps (got {math.prod(taps)}), only batch and channels may be symbolic"
+            )
+        if padding == "circular" and not _is_at_least(positions, count):
+            raise ValueError(
+                f"`x` has symbolic size {positions} on circular axis {axis}, which must be known to be at least the "
+                f"{count} taps of `kernel`: jax.export.symbolic_shape(..., constraints=['{positions} >= {count}'])"
+            )
+
+
+def _is_at_least(symbol: int, number: int) -> bool:
+    try:
+        return bool(symbol >= number)
+    except Exception:  # JAX raises InconclusiveDimensionOperation, which it does not export
+        return False

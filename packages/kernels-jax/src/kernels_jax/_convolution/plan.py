@@ -1,0 +1,51 @@
+"""Choice of route for each product of a convolution, and the measured thresholds behind it.
+
+A route depends on the axes alone, neither on values nor on batch and channels, which may be symbols. The times beside
+the thresholds are of one core of an AMD EPYC 9004 with XLA of jax 0.10.2, float32, in ms for the sizes of
+`docs/convolution.md`.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from .._types import Kernel, Signal
+from .boundary import Axis
+from .direct import Direct
+from .spectral import Spectral
+
+# Most taps for which shifted sums beat transforms: 7 x 7 1.5 against 3.3, 9 x 9 3.3 against 3.3; 32 in one dimension
+# 0.8 against 1.8, 64 2.1 against 1.8; 4 x 4 x 4 2.0 against 5.3.
+DIRECT_TAPS = 49
+# The same for the gradient in the kernel, whose sums are computed side by side: 3 x 3 0.9 against 2.9, 16 in one
+# dimension 1.4 against 1.6, but 5 x 5 more than 20 against 3.1. It also bounds the time to compile, 2 s for 7 x 7.
+DIRECT_KERNEL_TAPS = 9
+
+
+@runtime_checkable
+class Route(Protocol):
+    """A way to compute the three products of `sum_n grad[n] sum_j kernel[j] x[n - j]`.
+
+    Signals are `[B, C, *N]`, kernels `[1|B, C, *K]` with their origin at `axis.origin`, of one dtype.
+    """
+
+    def result(self, x: Signal, kernel: Kernel) -> Signal:
+        """The convolution."""
+        ...
+
+    def signal(self, grad: Signal, kernel: Kernel) -> Signal:
+        """Its adjoint in `x`."""
+        ...
+
+    def kernel(self, x: Signal, grad: Signal, shared: bool) -> Kernel:
+        """Its adjoint in `kernel`, which has batch 1 if it is shared."""
+        ...
+
+
+def plan(axes: Sequence[Axis], product: str) -> Route:
+    """The route of a product: `"result"`, `"signal"` or `"kernel"`."""
+    taps = math.prod(axis.taps for axis in axes)
+    unknown = any(axis.length is None for axis in axes)
+    if unknown or taps <= (DIRECT_KERNEL_TAPS if product == "kernel" else DIRECT_TAPS):
+        return Direct(axes)
+    return Spectral(axes)
