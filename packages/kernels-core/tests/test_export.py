@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,37 +32,52 @@ class Refused:
 sys.meta_path.insert(0, Refused())
 import torch
 
-kind, program, samples = sys.argv[1:]
 load = {
     "export": lambda path: torch.export.load(path).module(),
     "trace": torch.jit.load,
-    "package": torch._inductor.aoti_load_package if kind == "package" else None,
+    "package": lambda path: torch._inductor.aoti_load_package(path),
 }
-run = load[kind](program)
-for args, kwargs, expected in torch.load(samples):
-    torch.testing.assert_close(run(*args, **kwargs), expected, rtol=1e-5, atol=1e-5)
-assert not [name for name in sys.modules if name.startswith("kernels_")]
+for line in sys.stdin:
+    kind, program, samples = line.rstrip().split("\t")
+    run = load[kind](program)
+    for args, kwargs, expected in torch.load(samples):
+        torch.testing.assert_close(run(*args, **kwargs), expected, rtol=1e-5, atol=1e-5)
+    assert not [name for name in sys.modules if name.startswith("kernels_")]
+    print("agrees", flush=True)
 """
+RunBare = Callable[[str, Path, CKConvND, list[Any]], None]
 
 
-def run_bare(kind: str, program: Path, layer: CKConvND, calls: list[tuple[tuple[Any, ...], dict[str, Any]]]) -> None:
-    """Run a saved program on these arguments in a bare process; it must give what the layer gives."""
-    with torch.no_grad():
-        samples = [(args, kwargs, layer(*args, **kwargs)) for args, kwargs in calls]
-    torch.save(samples, program.with_suffix(".samples"))
-    command = [
-        sys.executable,
-        "-I",
-        "-W",
-        "ignore",
-        "-c",
-        BARE,
-        kind,
-        f"{program}",
-        f"{program.with_suffix('.samples')}",
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+@pytest.fixture(scope="module")
+def run_bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunBare]:
+    """Run a saved program on arguments in a bare process; it must give what the layer gives.
+
+    One process serves all tests, because importing torch takes longer than any program.
+    """
+    processes: list[subprocess.Popen[str]] = []
+    errors = tmp_path_factory.mktemp("bare") / "stderr"  # a file, because a pipe could fill up
+
+    def run(kind: str, program: Path, layer: CKConvND, calls: list[Any]) -> None:
+        samples = program.with_suffix(".samples")
+        with torch.no_grad():
+            torch.save([(args, kwargs, layer(*args, **kwargs)) for args, kwargs in calls], samples)
+        if not processes:
+            command = [sys.executable, "-I", "-W", "ignore", "-c", BARE]
+            with errors.open("w") as file:
+                pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": file}
+                processes.append(subprocess.Popen(command, **pipes, text=True))
+        process = processes[0]
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(kind, program, samples, sep="\t", file=process.stdin, flush=True)
+        if process.stdout.readline() != "agrees\n":  # it has ended; the next test starts another
+            processes.clear()
+            process.communicate()
+            pytest.fail(errors.read_text())
+
+    yield run
+    for process in processes:
+        process.communicate()
 
 
 def operators(program: ExportedProgram) -> set[str]:
@@ -84,7 +100,7 @@ LAYERS: dict[str, tuple[dict[str, Any], tuple[Any, ...], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("strict", BOTH)
 @pytest.mark.parametrize("name", LAYERS)
-def test_saved_program_runs_without_this_package(name: str, strict: bool, tmp_path: Path) -> None:
+def test_saved_program_runs_without_this_package(name: str, strict: bool, tmp_path: Path, run_bare: RunBare) -> None:
     options, args, kwargs = LAYERS[name]
     layer = make_layer(**options, window="gaussian").eval()
     program = torch.export.export(layer, args, kwargs, strict=strict)
@@ -95,7 +111,7 @@ def test_saved_program_runs_without_this_package(name: str, strict: bool, tmp_pa
 
 @pytest.mark.parametrize("strict", BOTH)
 @pytest.mark.parametrize("padding", PADDINGS)
-def test_saved_program_runs_at_other_sizes(padding: str, strict: bool, tmp_path: Path) -> None:
+def test_saved_program_runs_at_other_sizes(padding: str, strict: bool, tmp_path: Path, run_bare: RunBare) -> None:
     layer = make_layer(1, window="gaussian", fft_padding=padding).eval()
     # Older versions guard against the largest int64 unless the sizes are bounded.
     sizes = {0: Dim("batch", min=1, max=999), 1: Dim("length", min=3, max=9999)}
@@ -107,7 +123,7 @@ def test_saved_program_runs_at_other_sizes(padding: str, strict: bool, tmp_path:
 
 
 @pytest.mark.parametrize("name", [name for name, (_, args, kwargs) in LAYERS.items() if not kwargs and len(args) == 1])
-def test_traced_program_runs_without_this_package(name: str, tmp_path: Path) -> None:
+def test_traced_program_runs_without_this_package(name: str, tmp_path: Path, run_bare: RunBare) -> None:
     options, args, kwargs = LAYERS[name]
     layer = make_layer(**options, window="gaussian").eval()
     with warnings.catch_warnings():
@@ -121,7 +137,7 @@ def test_traced_program_runs_without_this_package(name: str, tmp_path: Path) -> 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:Torchinductor does not support code generation for complex")
 @pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="no C++ compiler on this machine")
-def test_compiled_package_runs_without_this_package(tmp_path: Path) -> None:
+def test_compiled_package_runs_without_this_package(tmp_path: Path, run_bare: RunBare) -> None:
     pytest.importorskip("setuptools", reason="older Inductor needs it without declaring it")
     layer = make_layer(1, window="gaussian", is_causal=True).eval()
     sizes = {0: Dim("batch", min=1, max=999), 1: Dim("length", min=3, max=9999)}
