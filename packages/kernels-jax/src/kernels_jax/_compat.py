@@ -5,6 +5,7 @@ A new release of one of them can break this file and no other.
 
 import functools
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import equinox as eqx
 from jax._src import core
 from jax._src.interpreters.partial_eval import DynamicJaxprTrace
 from numpyro import handlers, primitives
+from numpyro.contrib.control_flow.cond import wrap_fn
 
 # The handlers entered and not yet left, the outermost first.
 # https://github.com/pyro-ppl/numpyro/blob/0.22.0/numpyro/primitives.py#L21
@@ -19,6 +21,9 @@ ACTIVE: list[Any] = primitives._PYRO_STACK
 
 # What `handlers.block()` without arguments hides: everything.
 _HIDE_ALL = handlers.block().hide_fn.__code__
+
+# The function that NumPyro's `cond` makes of a branch.
+_BRANCH = wrap_fn(None, []).__code__
 
 
 def recording() -> Any:
@@ -66,12 +71,18 @@ def hides_all(handler: Any) -> bool:
     return isinstance(handler, handlers.block) and getattr(handler.hide_fn, "__code__", None) is _HIDE_ALL
 
 
-def in_numpyro_loop(message: Any) -> bool:
-    """Whether a site is requested in the body of NumPyro's `scan`, which gives it a new value in each step.
+def numpyro_body(message: Any) -> str | None:
+    """`"scan"` or `"cond"` if a sample site is requested in the body of that function of NumPyro, otherwise None.
 
     https://github.com/pyro-ppl/numpyro/blob/0.22.0/numpyro/contrib/control_flow/scan.py#L300
+    https://github.com/pyro-ppl/numpyro/blob/0.22.0/numpyro/contrib/control_flow/cond.py#L33
     """
-    return "_scan_current_index" in message.get("infer", ())
+    if message["type"] != "sample":
+        return None
+    if "_scan_current_index" in message.get("infer", ()):
+        return "scan"
+    inside = recording() is not None and any(frame.f_code is _BRANCH for frame, _ in traceback.walk_stack(None))
+    return "cond" if inside else None
 
 
 def intermediates(message: Any) -> Any:

@@ -9,7 +9,6 @@ import pytest
 from kernels_jax import PyroxModule, pyrox_method
 from numpyro import distributions as dist
 from numpyro import handlers
-from numpyro.contrib.control_flow import scan
 from numpyro.infer import MCMC, NUTS, Predictive
 from pyrox_modules import Around, Pair, Shifted, Slope, X, sites
 
@@ -115,9 +114,16 @@ def test_handlers_inside_a_compiled_function():
         with handlers.seed(rng_seed=key):
             return slope(x)
 
+    def with_the_key_from_outside(_, x):
+        with handlers.seed(rng_seed=jax.random.key(1)):
+            first = slope(x)
+        with handlers.seed(rng_seed=key):
+            return (first + slope(x)) / 2
+
     for compiled in (jax.jit(lambda key, x: handlers.seed(slope, key)(x)), jax.jit(in_a_block)):
         np.testing.assert_allclose(compiled(key, X), expected, rtol=1e-6)
         assert (compiled(jax.random.key(2), X) != expected).all()
+    np.testing.assert_allclose(jax.jit(with_the_key_from_outside)(key, X), expected, rtol=1e-6)
     np.testing.assert_allclose(jax.jit(handlers.seed(slope, key))(X), expected, rtol=1e-6)
     given = handlers.substitute(slope, data={"Slope.w": 2.0})
     np.testing.assert_allclose(jax.jit(given)(X), 2 * X)
@@ -133,15 +139,6 @@ def test_derivatives_between_handlers_and_sites():
         assert not isinstance(traced["Slope.w"], jax.core.Tracer)
     hessian = handlers.seed(lambda x: jax.hessian(loss)(x), 0)(X)
     np.testing.assert_allclose(hessian, 2 * w**2 * np.eye(3), rtol=1e-6)
-
-
-def test_loops_of_numpyro_have_their_own_handlers():
-    def model(x):
-        return scan(lambda total, row: (total, Slope()(row)), 0.0, x)[1]
-
-    trace = sites(model, X)
-    assert trace["Slope.w"].shape == (3,)
-    np.testing.assert_allclose(handlers.substitute(handlers.seed(model, 0), data=trace)(X), trace["Slope.w"] * X)
 
 
 def test_a_deterministic_site_of_rows_within_a_call_is_an_error():

@@ -41,8 +41,9 @@ def test_a_site_is_registered_once_per_call():
     trace = handlers.trace(handlers.seed(pair.repeated, 0))
     assert list(trace.get_trace(X)) == ["Pair.a.w"]
     assert not handlers.seed(pair.repeated, 0)(X).any()
-    with pytest.raises(AssertionError, match="unique names"):  # two calls are two requests, as in plain NumPyro
-        sites(lambda: pair(X) + pair(X))
+    for handle in (sites, lambda model: handlers.seed(model, 0)()):  # two calls are two draws
+        with pytest.raises(ValueError, match=r"'Pair.a.w' is drawn twice in one run of the model: .*layer.draw\(\)"):
+            handle(lambda: pair(X) + pair(X))
 
 
 def test_once_per_call_under_every_kind_of_handler():

@@ -11,7 +11,7 @@ from numpyro.primitives import Messenger
 
 from .. import _compat
 from . import stack
-from .guards import check_drawn_once, check_loop, check_noise, within_recording
+from .guards import check_body, check_drawn_once, check_noise, within_recording
 
 _CURRENT: ContextVar["Call | None"] = ContextVar("kernels_jax_call", default=None)
 
@@ -57,7 +57,7 @@ class Call(Messenger):  # type: ignore[misc]
     def postprocess_message(self, msg: Any) -> None:
         if self.owner is None or "name" not in msg or self._known:
             return
-        check_loop(msg)
+        check_body(msg)
         self.sites[msg["name"]] = self.owner, msg["value"]
         drawn = _compat.intermediates(msg) is not self._intermediates
         if msg["type"] == "sample" and drawn:

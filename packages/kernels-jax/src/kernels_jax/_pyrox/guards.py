@@ -91,16 +91,18 @@ def drawn_twice(name: str) -> ValueError:
     )
 
 
-def check_loop(msg: Any) -> None:
-    """Raise if a site is requested in the body of NumPyro's `scan`.
+def check_body(msg: Any) -> None:
+    """Raise if a site is requested in the body of NumPyro's `scan` or `cond`.
 
     Raises:
-        ValueError: it is; each step would have its own value.
+        ValueError: it is. Each step would have a value of its own, and a branch another one than calls outside it.
     """
-    if _compat.in_numpyro_loop(msg):
+    function = _compat.numpyro_body(msg)
+    if function is not None:
         raise ValueError(
-            f"the site {msg['name']!r} is requested in the body of numpyro.contrib.control_flow.scan, which would draw "
-            f"it anew in every step. For one value in all steps, {DRAW}; for one value per step use numpyro.sample"
+            f"the site {msg['name']!r} is requested in the body of numpyro.contrib.control_flow.{function}, where it "
+            f"would be drawn anew{' in every step' if function == 'scan' else ''}. For one value, {DRAW}; for a value "
+            "of the body's own use numpyro.sample"
         )
 
 

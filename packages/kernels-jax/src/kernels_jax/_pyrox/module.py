@@ -178,7 +178,7 @@ class PyroxModule(eqx.Module):
         Raises:
             ValueError: the site gets no value (no `numpyro.handlers.seed` around the call); a `jax.jit`,
                 `jax.checkpoint` or loop stands between the handlers and this call; two calls in one run of a model
-                request it; it is in the body of NumPyro's `scan`; the distribution differs between the rows of a
+                request it; it is in the body of NumPyro's `scan` or `cond`; the distribution differs between the rows of a
                 `jax.vmap` while the random key does not; another module has a site of that name; the module is a part
                 of another one and does not know its place.
         """
