@@ -6,7 +6,7 @@ from ._conditioners.film import AffineModulation, BayesianAffineModulation, FiLM
 from ._conditioners.hyper_linear import BayesianHyperLinear, HyperLinear
 from ._convolution.base import ImplicitKernelND
 from ._convolution.bayesian_siren_kernel import BayesianSIRENKernelND
-from ._convolution.boundary import AxisPlan
+from ._convolution.boundary import Axis
 from ._convolution.ckconv import CKConvND
 from ._convolution.coordinates import axis_coordinates, coordinate_grid
 from ._convolution.embedding import SIRENPositionalEmbeddingND, siren_bound
@@ -115,6 +115,6 @@ __all__ = [
 
 # A pickle names a class by its module: with this one, it survives moves between the private modules. The last five are
 # not public, but parts of what is.
-for _public in (*(globals()[name] for name in __all__), BayesianSirenDense, GELU, AxisPlan, Elementwise, Settings):
+for _public in (*(globals()[name] for name in __all__), BayesianSirenDense, GELU, Axis, Elementwise, Settings):
     _public.__module__ = __name__
 del _public

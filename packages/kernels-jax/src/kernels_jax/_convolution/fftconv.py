@@ -74,12 +74,12 @@ def fftconv_nd(
     taps = shorten(kernel.astype(dtype), sizes, paddings)
     axes = [plan_axis(*axis) for axis in zip(sizes, taps.shape[2:], paddings, strict=True)]
     if shortcut is not None:
-        taps = _with_shortcut(taps, jnp.asarray(shortcut, dtype), axes)
+        taps = with_shortcut(taps, jnp.asarray(shortcut, dtype), axes)
     y = convolve(x.astype(dtype), taps, axes).astype(x.dtype)
     return jnp.moveaxis(y, 1, -1) if channels_last else y
 
 
-def _with_shortcut(kernel: Kernel, shortcut: PerChannel, axes: Sequence[Axis]) -> Kernel:
+def with_shortcut(kernel: Kernel, shortcut: PerChannel, axes: Sequence[Axis]) -> Kernel:
     """`kernel` with the shortcut added at its origin: the same operator with one pass less over the signal."""
     sizes = kernel.shape[2:]
     widths = [(axis.origin, size - 1 - axis.origin) for axis, size in zip(axes, sizes, strict=True)]

@@ -10,8 +10,10 @@ import numpy as np
 
 from .. import _check
 from .._types import Operand
-from .boundary import AxisPlan, plan_axis
-from .fftconv import DTYPES, PADDINGS, Spectrum, _forward, _inverse, _place, _shorten, _with_shortcut
+from .boundary import Axis, plan_axis
+from .fftconv import DTYPES, PADDINGS, with_shortcut
+from .long_kernels import shorten
+from .spectral import Spectral, Spectrum
 
 
 class PreparedConvolution(eqx.Module):
@@ -21,8 +23,8 @@ class PreparedConvolution(eqx.Module):
     of, so make a new one after training.
 
     Attributes:
-        spectrum: `(1|B, C, *F)`, complex.
-        plan: one plan per axis.
+        spectrum: `(1|B, C, ...)`, complex, in the order of axes that its transform has.
+        axes: the geometry of every axis.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -34,7 +36,7 @@ class PreparedConvolution(eqx.Module):
     """
 
     spectrum: Spectrum
-    plan: tuple[AxisPlan, ...] = eqx.field(static=True)
+    axes: tuple[Axis, ...] = eqx.field(static=True)
 
     @classmethod
     def init(
@@ -65,16 +67,16 @@ class PreparedConvolution(eqx.Module):
             raise ValueError(f"`kernel` must be (1|B, C, *K) with at least one tap per axis, got shape {kernel.shape}")
         if shortcut is not None and shortcut.shape != kernel.shape[1:2]:
             raise ValueError(f"`shortcut` must have shape {kernel.shape[1:2]}, got {shortcut.shape}")
-        axes = kernel.ndim - 2
-        signal = _check.per_axis("size", size, axes, _check.integer)
-        paddings = _check.per_axis("padding", padding, axes, lambda name, value: _check.choice(name, value, PADDINGS))
+        count = kernel.ndim - 2
+        signal = _check.per_axis("size", size, count, _check.integer)
+        paddings = _check.per_axis("padding", padding, count, lambda name, value: _check.choice(name, value, PADDINGS))
         # JAX has no FFT in half precision.
         dtype = jnp.promote_types(kernel.dtype, jnp.float32)
-        taps = _shorten(jnp.asarray(kernel, dtype), signal, paddings)
+        taps = shorten(jnp.asarray(kernel, dtype), signal, paddings)
         plan = tuple(plan_axis(*axis) for axis in zip(signal, taps.shape[2:], paddings, strict=True))
         if shortcut is not None:
-            taps = _with_shortcut(taps, jnp.asarray(shortcut, dtype), plan)
-        return cls(_forward(_place(taps, plan), [axis.length for axis in plan]), plan)
+            taps = with_shortcut(taps, jnp.asarray(shortcut, dtype), plan)
+        return cls(Spectral(plan).prepare(taps), plan)
 
     def __call__(self, x: Operand, *, is_bhl_input: bool = False) -> Operand:
         """The convolution of `x`.
@@ -91,7 +93,7 @@ class PreparedConvolution(eqx.Module):
             ValueError: `x` has another rank, size or number of channels, or another batch than the kernels.
         """
         items, channels = self.spectrum.shape[:2]
-        size = tuple(axis.signal for axis in self.plan)
+        size = tuple(axis.signal for axis in self.axes)
         if not isinstance(x, (jax.Array, np.ndarray)) or str(x.dtype) not in DTYPES:
             got = getattr(x, "dtype", type(x).__name__)
             raise TypeError(f"`x` must be a float16, bfloat16, float32 or float64 array, got {got}")
@@ -100,10 +102,6 @@ class PreparedConvolution(eqx.Module):
             batch = "B" if items == 1 else items
             raise ValueError(f"`x` must be ({batch}, {', '.join(map(str, shape))}) here; got shape {x.shape}")
         signal = x if is_bhl_input else jnp.moveaxis(x, -1, 1)
-        lengths = [axis.length for axis in self.plan]
         dtype = jnp.promote_types(x.dtype, self.spectrum.real.dtype)
-        y = _inverse(_forward(signal.astype(dtype), lengths) * self.spectrum, lengths)
-        starts = [0 if axis.wraps else axis.origin for axis in self.plan]
-        limits = [start + axis.signal for start, axis in zip(starts, self.plan, strict=True)]
-        y = jax.lax.slice(y, (0, 0, *starts), (*y.shape[:2], *limits)).astype(x.dtype)
+        y = Spectral(self.axes).result_with(signal.astype(dtype), self.spectrum).astype(x.dtype)
         return y if is_bhl_input else jnp.moveaxis(y, 1, -1)

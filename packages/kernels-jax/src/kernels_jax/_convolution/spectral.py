@@ -26,8 +26,16 @@ class Spectral:
         # XLA transforms at most three axes together.
         self.together = all(axis.wraps for axis in axes) and len(self.axes) <= 3
 
+    def prepare(self, kernel: Kernel) -> Spectrum:
+        """The spectrum of a kernel, for `result_with`."""
+        return self._forward(kernel, _place)
+
+    def result_with(self, x: Signal, spectrum: Spectrum) -> Signal:
+        """The convolution with the kernel of a `spectrum`."""
+        return self._inverse(self._forward(x, _pad) * spectrum, _crop)
+
     def result(self, x: Signal, kernel: Kernel) -> Signal:
-        return self._inverse(self._forward(x, _pad) * self._forward(kernel, _place), _crop)
+        return self.result_with(x, self.prepare(kernel))
 
     def signal(self, grad: Signal, kernel: Kernel) -> Signal:
         return self._inverse(self._forward(grad, _pad) * self._forward(kernel, _place).conj(), _crop)
