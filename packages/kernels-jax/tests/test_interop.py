@@ -248,3 +248,44 @@ def test_a_link_stays_a_link(tmp_path):
     (tmp_path / "link.safetensors").symlink_to(tmp_path / "real.safetensors")
     save_safetensors(window, tmp_path / "link.safetensors")
     assert (tmp_path / "link.safetensors").is_symlink()
+
+
+def window(**options):
+    return GaussianModulationND.init(1, 2, **{"grid_size": 15, **options})
+
+
+def test_a_state_holds_the_geometry_and_keeps_it():
+    state = to_state_dict({"a": window(), "b": jnp.zeros(2)}, prefix="model.")
+    saved = {"kernels_core": {"parametrization": "direct", "min_std": window().min_std, "max_std": window().max_std}}
+    assert state._metadata == state.map(jnp.asarray)._metadata == {"model.a": saved}
+    assert dict(state.map(np.shape)) == {"model.a.std_param": (1, 2), "model.b": (2,)}
+
+
+def test_another_geometry_is_refused(tmp_path):
+    pytest.importorskip("safetensors")
+    save_safetensors({"a": window()}, tmp_path / "w.safetensors")
+    for options, message in (
+        ({"parametrization": "log"}, "parametrization='direct' in `state`, 'log' in `a`"),
+        ({"grid_size": 31}, r"min_std=0\.066\d+ in `state`, 0\.031\d+ in `a`. `dict\(state\)` has no geometry"),
+    ):
+        other = {"a": window(**options)}
+        with pytest.raises(ValueError, match=f"another geometry than that of dict.*{message}"):
+            load_safetensors(other, tmp_path / "w.safetensors")
+        with pytest.raises(ValueError, match=message):
+            from_state_dict(other, to_state_dict({"a": window()}))
+        from_state_dict(other, dict(to_state_dict({"a": window()})))
+    assert eqx.tree_equal(load_safetensors({"a": window()}, tmp_path / "w.safetensors"), {"a": window()})
+
+
+def test_a_window_beside_a_kernel_that_it_does_not_fit():
+    layers = [{"kernel": make(), "mask": GaussianModulationND.init(2, 4, grid_size=size)} for size in (11, 9)]
+    state = to_state_dict(layers)
+    with pytest.raises(ValueError, match=r"`1\.mask` has grid_size=9, which does not fit `1\.kernel` .* = 11"):
+        from_state_dict(layers, state)
+    without = [{**layer, "mask": ExponentialModulationND.init(2, 4)} for layer in layers]
+    assert eqx.tree_equal(from_state_dict(without, to_state_dict(without)), without)
+
+
+def test_a_random_key_is_no_weight(key):
+    with pytest.raises(ValueError, match=r"tuple has a random key, '1', which is no weight"):
+        to_state_dict((jnp.zeros(2), key))

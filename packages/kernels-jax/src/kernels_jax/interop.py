@@ -37,8 +37,8 @@ class StateDict(OrderedDict[str, Any]):
     Example:
         >>> from kernels_jax import GaussianModulationND
         >>> state = to_state_dict(GaussianModulationND.init(1, 2, grid_size=31))
-        >>> state.map(np.shape)
-        StateDict({'std_param': (1, 2)})
+        >>> dict(state.map(np.shape))
+        {'std_param': (1, 2)}
     """
 
     _metadata: dict[str, dict[str, Any]]
