@@ -32,6 +32,7 @@ SUITES = {
     "ckconv": Suite("torch", ("torch", "kernels_core")),
     "siren": Suite("torch", ("torch", "kernels_core")),
     "film": Suite("torch", ("torch", "kernels_core", "kernels_film")),
+    "fftconv-jax": Suite("jax", ("jax", "kernels_jax")),
     "conditioners": Suite("jax", ("jax", "kernels_jax")),
 }
 
