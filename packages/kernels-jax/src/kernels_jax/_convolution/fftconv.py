@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.export import is_symbolic_dim
 
 from .. import _check
 from .._types import Kernel, Operand, PerChannel
@@ -70,7 +70,7 @@ def fftconv_nd(
         x, kernel = jnp.moveaxis(x, -1, 1), jnp.moveaxis(kernel, -1, 1)
     # JAX has no FFT in half precision.
     dtype = jnp.promote_types(jnp.promote_types(x.dtype, kernel.dtype), jnp.float32)
-    sizes = [None if is_symbolic_dim(size) else size for size in x.shape[2:]]
+    sizes = [size if _is_known(size) else None for size in x.shape[2:]]
     taps = shorten(kernel.astype(dtype), sizes, paddings)
     axes = [plan_axis(*axis) for axis in zip(sizes, taps.shape[2:], paddings, strict=True)]
     if shortcut is not None:
@@ -125,12 +125,12 @@ def _check_operands(
 def _check_symbols(signal: Sequence[int], taps: Sequence[int], paddings: Sequence[str]) -> None:
     """Refuse, in a program that is being exported, what its transforms would need to know."""
     for axis, (positions, count, padding) in enumerate(zip(signal, taps, paddings, strict=True)):
-        if is_symbolic_dim(count):
+        if not _is_known(count):
             raise ValueError(
                 f"`kernel` must have a known number of taps, got {count} on axis {axis}: batch, channels and, for "
                 f"kernels of at most {DIRECT_TAPS} taps, lengths of `x` may be symbolic"
             )
-        if not is_symbolic_dim(positions):
+        if _is_known(positions):
             continue
         if math.prod(taps) > DIRECT_TAPS:
             raise ValueError(
@@ -142,6 +142,11 @@ def _check_symbols(signal: Sequence[int], taps: Sequence[int], paddings: Sequenc
                 f"`x` has symbolic size {positions} on circular axis {axis}, which must be known to be at least the "
                 f"{count} taps of `kernel`: jax.export.symbolic_shape(..., constraints=['{positions} >= {count}'])"
             )
+
+
+def _is_known(size: Any) -> bool:
+    """Whether a size is a number, not a symbol of `jax.export`."""
+    return isinstance(size, int)
 
 
 def _is_at_least(symbol: int, number: int) -> bool:

@@ -42,10 +42,13 @@ class Route(Protocol):
         ...
 
 
-def plan(axes: Sequence[Axis], product: str) -> Route:
-    """The route of a product: `"result"`, `"signal"` or `"kernel"`."""
-    taps = math.prod(axis.taps for axis in axes)
-    unknown = any(axis.length is None for axis in axes)
-    if unknown or taps <= (DIRECT_KERNEL_TAPS if product == "kernel" else DIRECT_TAPS):
+def plan(axes: Sequence[Axis], product: str, on_cpu: bool) -> Route:
+    """The route of a product: `"result"`, `"signal"` or `"kernel"`.
+
+    Other devices than a CPU transform, as the sums have not been measured there, except for signals of unknown length.
+    """
+    if any(axis.length is None for axis in axes):
         return Direct(axes)
-    return Spectral(axes)
+    taps = math.prod(axis.taps for axis in axes)
+    few = taps <= (DIRECT_KERNEL_TAPS if product == "kernel" else DIRECT_TAPS)
+    return Direct(axes) if few and on_cpu else Spectral(axes)

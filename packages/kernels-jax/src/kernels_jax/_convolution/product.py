@@ -43,7 +43,7 @@ def _bind(a: Any, b: Any, product: str, axes: tuple[Axis, ...], shared: bool) ->
 
 
 def _compute(a: Any, b: Any, *, product: str, axes: tuple[Axis, ...], shared: bool, on_cpu: bool) -> Operand:
-    route = plan(axes, product)
+    route = plan(axes, product, on_cpu)
     options = {"shared": shared} if product == "kernel" else {}
     method = partial(getattr(route, product), **options)
     if on_cpu and isinstance(route, Spectral) and not route.together and _is_large(a, axes):
@@ -64,7 +64,16 @@ def _is_large(operand: Operand, axes: tuple[Axis, ...]) -> bool:
 def _abstract(a: Any, b: Any, *, product: str, axes: tuple[Axis, ...], shared: bool) -> Any:
     if product != "kernel":
         return a
-    return a.update(shape=(1 if shared else a.shape[0], a.shape[1], *(axis.taps for axis in axes)))
+    shape = (1 if shared else a.shape[0], a.shape[1], *(axis.taps for axis in axes))
+    sharding = getattr(a, "sharding", None)
+    if sharding is None:
+        return a.update(shape=shape)
+    # On a mesh of explicit axes, as any other sum over positions and, of a shared kernel, batch items.
+    items, channels, *_ = sharding.spec
+    spec = jax.sharding.PartitionSpec(  # type: ignore[no-untyped-call]
+        None if shared else items, channels, *[None] * len(axes)
+    )
+    return a.update(shape=shape, sharding=sharding.update(spec=spec))
 
 
 def _adjoint(first: bool, cotangent: Any, a: Any, b: Any, *, product: str, axes: tuple[Axis, ...], shared: bool) -> Any:
@@ -88,13 +97,12 @@ def _batch(
 ) -> tuple[Any, int]:
     """Under `vmap`: more channels, or more batch items where a shared kernel is not mapped."""
     size = next(o.shape[dim] for o, dim in zip(operands, dims, strict=True) if dim is not None)
-    a, b = operands
-    if product != "kernel" and shared and dims[1] is None:
-        mapped = jnp.moveaxis(a, dims[0], 0)
+    (a, b), (first, second) = operands, dims
+    if product != "kernel" and shared and first is not None and second is None:
+        mapped = jnp.moveaxis(a, first, 0)
         y = _bind(mapped.reshape(-1, *mapped.shape[2:]), b, product, axes, shared)
         return y.reshape(mapped.shape), 0
-    wide = [_onto_channels(operand, dim, size) for operand, dim in zip(operands, dims, strict=True)]
-    y = _bind(*wide, product, axes, shared)
+    y = _bind(_onto_channels(a, first, size), _onto_channels(b, second, size), product, axes, shared)
     return y.reshape(y.shape[0], size, -1, *y.shape[2:]), 1
 
 
@@ -107,10 +115,10 @@ def _onto_channels(operand: Any, dim: int | None, size: int) -> Any:
     return moved.reshape(moved.shape[0], -1, *moved.shape[3:])
 
 
-product_p = Primitive("fftconv_product")
+product_p: Any = Primitive("fftconv_product")
 product_p.def_impl(partial(jax.jit, static_argnames=("product", "axes", "shared"))(product_p.bind))
 product_p.def_abstract_eval(_abstract)
-ad.defbilinear(product_p, partial(_adjoint, True), partial(_adjoint, False))
+ad.defbilinear(product_p, partial(_adjoint, True), partial(_adjoint, False))  # type: ignore[no-untyped-call]
 batching.primitive_batchers[product_p] = _batch
 mlir.register_lowering(product_p, mlir.lower_fun(partial(_compute, on_cpu=False), multiple_results=False))
 mlir.register_lowering(

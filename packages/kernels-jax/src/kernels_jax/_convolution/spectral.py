@@ -56,7 +56,7 @@ class Spectral:
     def _inverse(self, spectrum: Spectrum, take: Move) -> Operand:
         *others, last = self.axes
         if self.together:
-            sizes = [axis.length for axis in self.axes]
+            sizes = [axis.length or 0 for axis in self.axes]
             return self._each_axis(jnp.fft.irfftn(spectrum, sizes, range(2, spectrum.ndim)), take)
         for dim, axis in enumerate(others, start=2):
             spectrum = jnp.moveaxis(take(jnp.fft.ifft(spectrum), axis), -1, dim)

@@ -17,6 +17,7 @@ def cases_of(suite: str) -> Sequence[Case]:
         "siren": _siren,
         "film": _film,
         "decode": _decode,
+        "fftconv-jax": _fftconv_jax,
         "conditioners": _conditioners,
     }
     return makers[suite]()
@@ -189,6 +190,38 @@ def _decode() -> list[Case]:
         DecodingCase(label="language", length=2048, batch=8, channels=256),
         DecodingCase(label="time and ring", length=256, batch=2, channels=32, space=(64,)),
     ]
+
+
+def _fftconv_jax() -> list[Case]:
+    from .fftconv_jax import JaxConvCase
+
+    def conv(label: str, signal: tuple[int, ...], batch: int, channels: int, padding: str, **options: Any) -> Case:
+        boundary = _boundary(padding, signal)
+        return JaxConvCase(label=label, signal=signal, batch=batch, channels=channels, padding=boundary, **options)
+
+    cases = [
+        conv("sequence", (2048,), 8, 32, "causal", quick=True),
+        conv("sequence", (2048,), 8, 32, "causal", channels_last=True),
+        conv("sequence", (4099,), 1, 64, "zero"),
+        conv("long sequence", (32768,), 1, 32, "causal"),
+        conv("conditioned sequence", (2048,), 8, 32, "causal", per_sample=True),
+        conv("ring", (1000,), 8, 128, "circular"),
+        conv("short filter", (2048,), 8, 32, "causal", taps=(4,), quick=True),
+        conv("short filter", (2048,), 4, 256, "causal", taps=(4,)),
+        conv("short filter", (2048,), 8, 32, "zero", taps=(31,)),
+        conv("vision", (16, 16), 16, 192, "zero"),
+        conv("vision", (32, 32), 1, 96, "zero"),
+        conv("vision", (64, 64), 4, 32, "zero"),
+        conv("vision", (64, 64), 4, 32, "zero", dtype="bfloat16"),
+        *(conv("local vision", (64, 64), 4, 32, "zero", taps=(taps, taps)) for taps in (3, 5, 7, 13)),
+        conv("torus", (64, 64), 4, 32, "circular"),
+        conv("torus", (37, 37), 8, 32, "circular"),
+        conv("time and ring", (128, 60), 2, 64, "causal+circular"),
+        conv("volume", (16, 16, 16), 1, 16, "zero"),
+        conv("local volume", (32, 32, 32), 2, 16, "zero", taps=(3, 3, 3)),
+        conv("periodic volume", (32, 32, 32), 2, 16, "circular"),
+    ]
+    return _both(cases)
 
 
 def _conditioners() -> list[Case]:

@@ -37,7 +37,8 @@ class Comparison:
         implementations: `OURS` first; `BARE`, which has no result to compare, last.
         tolerance: largest relative difference of results that rounding explains.
         exact: the result in float64 by an independent formula, to see whose error is larger.
-        extra_bytes: peak memory of an implementation on some inputs, where the library counts it itself.
+        extra_bytes: peak memory of an implementation on some inputs, where the library counts it itself; None for one
+            that it does not know.
         waits: whether calls return only when results are computed, on a GPU too, so that the wall clock is right.
     """
 
@@ -45,5 +46,5 @@ class Comparison:
     implementations: Mapping[str, Implementation]
     tolerance: float
     exact: Callable[[Arrays], Sequence[Any]] | None = None
-    extra_bytes: Callable[[Implementation, Arrays], int] | None = None
+    extra_bytes: Callable[[Implementation, Arrays], int | None] | None = None
     waits: bool = False

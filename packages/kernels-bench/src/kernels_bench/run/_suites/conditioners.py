@@ -6,10 +6,10 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import kernels_jax
 
 from ..peers import Peer
+from . import jax_steps
 from .case import Case
 from .comparison import OURS, Arrays, Comparison, Implementation
 
@@ -48,39 +48,15 @@ class ConditionerCase(Case):
         return f"{self.layer} n{self.rows} c{self.channels} k{self.cond_dim} {context}"
 
 
-class Compiled:
-    """A step compiled for the shapes of a case, which waits for its results."""
-
-    def __init__(self, function: Callable[..., Any], module: Any, inputs: Arrays, training: bool) -> None:
-        def forward(module: Any, h: Any, z: Any, grad: Any) -> Any:
-            return [function(module, h, z)]
-
-        def forward_and_backward(module: Any, h: Any, z: Any, grad: Any) -> Any:
-            y, pullback = jax.vjp(function, module, h, z)
-            return [y, *jax.tree.leaves(pullback(grad))]
-
-        self.module = module
-        self.step = jax.jit(forward_and_backward if training else forward).lower(module, *inputs).compile()
-
-    def __call__(self, *inputs: Any) -> Any:
-        return [result.block_until_ready() for result in self.step(self.module, *inputs)]
-
-    @property
-    def extra_bytes(self) -> int:
-        """Allocations that the compiler plans: temporary buffers and results."""
-        plan: Any = self.step.memory_analysis()
-        return int(plan.temp_size_in_bytes + plan.output_size_in_bytes)
-
-
 def comparison(case: ConditionerCase, device: str, peers: Sequence[Peer]) -> Comparison:
     """The case with the peers that offer it; they get the same weights."""
-    place = jax.devices("gpu" if device == "cuda" else "cpu")[0]
+    place = jax_steps.device_of(device)
     module = jax.device_put(_module(case), place)
     example = _inputs(case, place, 0)
 
     def implementation(function: Callable[..., Any]) -> Implementation:
-        compiled = Compiled(function, module, example, case.training)
-        return Implementation(compiled, _copies, list)
+        compiled = jax_steps.Compiled(function, (module,), example, case.training)
+        return Implementation(compiled, jax_steps.copies, list)
 
     implementations = {OURS: implementation(lambda module, h, z: module(h, z))}
     for peer in peers:
@@ -113,7 +89,3 @@ def _inputs(case: ConditionerCase, place: Any, seed: int) -> Arrays:
     shapes = (case.rows, wide), context, (case.rows, out)
     inputs = [jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)]
     return tuple(jax.device_put(each, place).block_until_ready() for each in inputs)
-
-
-def _copies(inputs: Arrays) -> Arrays:
-    return tuple(jnp.array(each, copy=True).block_until_ready() for each in inputs)

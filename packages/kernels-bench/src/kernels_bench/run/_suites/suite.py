@@ -33,6 +33,7 @@ SUITES = {
     "siren": Suite("torch", ("torch", "kernels_core")),
     "film": Suite("torch", ("torch", "kernels_core", "kernels_film")),
     "decode": Suite("torch", ("torch", "kernels_core")),
+    "fftconv-jax": Suite("jax", ("jax", "kernels_jax")),
     "conditioners": Suite("jax", ("jax", "kernels_jax")),
 }
 

@@ -69,7 +69,14 @@ PEERS = (
         ("fftconv",),
     ),
     Peer("scipy.signal", "_scipy_signal", ("scipy",), 'pip install "kernels-bench[peers]"', ("fftconv",)),
-    Peer("plain JAX", "_plain_jax", ("jax",), 'pip install "kernels-bench[jax]"', ("conditioners",)),
+    Peer("plain JAX", "_plain_jax", ("jax",), 'pip install "kernels-bench[jax]"', ("fftconv-jax", "conditioners")),
+    Peer(
+        "kernels-core",
+        "_kernels_core",
+        ("torch", "kernels_core"),
+        'pip install "kernels-bench[torch]"',
+        ("fftconv-jax",),
+    ),
 )
 
 

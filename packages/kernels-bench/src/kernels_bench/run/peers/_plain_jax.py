@@ -1,4 +1,4 @@
-"""Plain JAX: the function of one batch item with its generated weights, under `vmap`."""
+"""Plain JAX: a conditioner of one batch item under `vmap`, and a convolution by `jax.numpy.fft`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from .._suites.comparison import Implementation
 from .._suites.conditioners import ConditionerCase
+from .._suites.fftconv_jax import JaxConvCase
 
 
 def conditioner(case: ConditionerCase, implementation: Callable[..., Implementation]) -> Implementation:
@@ -18,6 +19,30 @@ def conditioner(case: ConditionerCase, implementation: Callable[..., Implementat
         return jax.vmap(lambda h, z: one_row(module, h, z), in_axes=(0, None if case.shared else 0))(h, z)
 
     return implementation(apply)
+
+
+def fftconv_jax(case: JaxConvCase, device: str, implementation: Callable[..., Implementation]) -> Implementation:
+    """One transform of all axes, zero-padded to a fast length, for each operand and the result."""
+    lengths, axes = case.transform_lengths(), tuple(range(2, 2 + len(case.signal)))
+    origins = [0 if padding == "causal" else taps // 2 for taps, padding in zip(case.kernel, case.padding, strict=True)]
+
+    def convolve(x: Any, kernel: Any, *shortcut: Any) -> Any:
+        dtype = x.dtype
+        if case.channels_last:
+            x, kernel = jnp.moveaxis(x, -1, 1), jnp.moveaxis(kernel, -1, 1)
+        x, kernel = x.astype("float32"), kernel.astype("float32")
+        spectrum = jnp.fft.rfftn(x, lengths, axes) * jnp.fft.rfftn(kernel, lengths, axes)
+        y = jnp.fft.irfftn(spectrum, lengths, axes)
+        for axis, origin, size, padding in zip(axes, origins, case.signal, case.padding, strict=True):
+            y = jnp.roll(y, -origin, axis) if padding == "circular" else y
+            start = 0 if padding == "circular" else origin
+            y = jax.lax.slice_in_dim(y, start, start + size, axis=axis)
+        for scale in shortcut:
+            y = y + scale.astype("float32").reshape(-1, *[1] * len(axes)) * x
+        y = y.astype(dtype)
+        return jnp.moveaxis(y, 1, -1) if case.channels_last else y
+
+    return implementation(convolve)
 
 
 def _affine(module: Any, h: Any, z: Any) -> Any:
