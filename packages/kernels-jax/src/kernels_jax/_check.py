@@ -58,8 +58,11 @@ def width(name: str, value: object) -> int:
     return size
 
 
-def rows(name: str, value: object, size: int | None) -> tuple[int, ...]:
-    """The shape of `value`, one row of `size` features (None: any number) or a matrix of such rows."""
+def rows(name: str, value: object, size: int | None) -> tuple[Any, ...]:
+    """The shape of `value`, one row of `size` features (None: any number) or a matrix of such rows.
+
+    On export the number of rows may be a symbol.
+    """
     if not isinstance(value, Number) and not hasattr(value, "shape"):
         raise TypeError(f"`{name}` must be an array, got {value!r} ({type(value).__name__})")
     shape = jnp.shape(value)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Float32, Shaped
 from numpy.typing import NDArray
 
 # A positive number, part of the structure of a module, or a scalar array, one of its leaves.
-Positive = float | Array | np.ndarray
+Positive = float | np.number | Array | np.ndarray
 
 Scalars = Float[Array, "*rows"]
 Features = Float[Array, "*rows features"]

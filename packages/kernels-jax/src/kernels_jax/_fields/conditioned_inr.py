@@ -121,6 +121,11 @@ class ConditionedINR(PyroxModule):
             x = conditioner(_over_rows(layer, x), z)
         return _over_rows(readout, x)
 
+    def _drawn_first(self) -> Any:
+        if self.mode == "input":
+            return self.conditioners
+        return list(zip(self.inner.layers[:-1], self.conditioners, strict=True))
+
 
 def _over_rows(layer: Any, x: Coordinates) -> Output:
     """`layer(x)` for one row or many: layers of other packages take one row, and a site has one value for all of them."""

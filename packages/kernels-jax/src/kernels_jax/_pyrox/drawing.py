@@ -6,24 +6,40 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import Any
 
-from .parts import replace_parts, with_fields
+from .parts import replace_parts, replaced, with_fields
 from .place import NOWHERE
 
 # The functions by which a method requests sites of its own.
 REQUESTS = frozenset({"pyrox_sample", "pyrox_param", "draw_leaves", "draw_normal"})
 
 
-def drawn_parts(module: Any, kind: type) -> Any:
+def drawn_parts(module: Any, kind: type, first: Any) -> Any:
     """`module` with the result of `draw()` in place of each module of class `kind` in it; itself if none changes.
 
     The copy is without name and place: it has no sites.
+
+    Args:
+        module: the module.
+        kind: the class of modules.
+        first: what is drawn before all else.
 
     Raises:
         TypeError: the class of `module` requests sites itself, and its `draw` does not know them.
     """
     check_draw_is_own(type(module))
-    changes = replace_parts(module, kind, lambda _, part: part.draw())
+    replaced(first, kind, lambda _, part: drawn_part(part))
+    changes = replace_parts(module, kind, lambda _, part: drawn_part(part))
     return with_fields(module, {**changes, "pyrox_name": None, "pyrox_place": NOWHERE}) if changes else module
+
+
+def drawn_part(part: Any) -> Any:
+    """`part.draw()`, if that knows all sites of the class.
+
+    Raises:
+        TypeError: it does not.
+    """
+    check_draw_is_own(type(part))
+    return part.draw()
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from numpyro.distributions import Distribution, constraints
 from .. import _compat
 from . import stack
 from .call import call_in_progress, current_call
-from .drawing import drawn_parts
+from .drawing import check_draw_is_own, drawn_parts
 from .guards import check_place, drawn_twice
 from .place import NOWHERE, Place, put
 
@@ -53,6 +53,8 @@ def pyrox_method(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate
         if call_in_progress():
             return method(self, *args, **kwargs)
         name = f"{type(self).__name__}.{method.__name__}"
+        if method.__name__ == "draw":
+            check_draw_is_own(type(self))
         if _NAMED.get():
             with current_call(name):
                 return method(self, *args, **kwargs)
@@ -135,7 +137,8 @@ class PyroxModule(eqx.Module):
 
         It has no sites, so that it works under `jax.jit`, `jax.lax.scan`, `jax.vmap` and in NumPyro's loops, and its
         outputs are those of a call under the same handlers. It has neither name nor place. A module without sites is
-        returned as it is.
+        returned as it is. Parts are drawn in the order of their fields: with a seed alone, a call that uses them in
+        another order has other random values.
 
         A class that requests sites itself defines `draw`, and calls it in its other methods.
 
@@ -160,8 +163,12 @@ class PyroxModule(eqx.Module):
     @pyrox_method
     def _draw_parts(self) -> Any:
         # Within the call `self` is a copy that knows its place.
-        drawn = drawn_parts(self, PyroxModule)
+        drawn = drawn_parts(self, PyroxModule, self._drawn_first())
         return None if drawn is self else drawn
+
+    def _drawn_first(self) -> Any:
+        # Parts in the order of a call, where that is not the order of the fields; a site is drawn once in this call.
+        return ()
 
     def pyrox_sample(self, name: str, prior: Distribution | Callable[..., Any] | Any) -> Any:
         """The value of the site `{scope}.{name}`.

@@ -31,7 +31,7 @@ def replace_parts(node: eqx.Module, kind: type, replace: Callable[[Path, Any], A
     held = vars(node)
     for name in _dynamic_fields(type(node)):
         old = held.get(name)
-        new = _replaced(old, kind, replace, (GetAttrKey(name),))
+        new = replaced(old, kind, replace, (GetAttrKey(name),))
         if new is not old:
             changes[name] = new
     return changes
@@ -45,7 +45,8 @@ def with_fields(node: T, changes: dict[str, Any]) -> T:
     return copy
 
 
-def _replaced(value: Any, kind: type, replace: Callable[[Path, Any], Any], path: Path) -> Any:
+def replaced(value: Any, kind: type, replace: Callable[[Path, Any], Any], path: Path = ()) -> Any:
+    """`value` with the outermost modules of class `kind` in it replaced, as in `replace_parts`."""
     if isinstance(value, _LEAVES):
         return value
     if isinstance(value, kind):
@@ -54,17 +55,17 @@ def _replaced(value: Any, kind: type, replace: Callable[[Path, Any], Any], path:
         changes = replace_parts(value, kind, lambda keys, part: replace((*path, *keys), part))
         return with_fields(value, changes) if changes else value
     if type(value) in (tuple, list):
-        items = [_replaced(item, kind, replace, (*path, SequenceKey(i))) for i, item in enumerate(value)]
+        items = [replaced(item, kind, replace, (*path, SequenceKey(i))) for i, item in enumerate(value)]
         same = all(new is old for new, old in zip(items, value, strict=True))
         return value if same else type(value)(items)
     if type(value) is dict:
-        entries = {key: _replaced(item, kind, replace, (*path, DictKey(key))) for key, item in value.items()}
+        entries = {key: replaced(item, kind, replace, (*path, DictKey(key))) for key, item in value.items()}
         return value if all(entries[key] is value[key] for key in value) else entries
     # Any other node of JAX's registry, one level at a time; a leaf has the empty path.
     flat, structure = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda child: child is not value)
     if any(not keys for keys, _ in flat):
         return value
-    items = [_replaced(item, kind, replace, (*path, *keys)) for keys, item in flat]
+    items = [replaced(item, kind, replace, (*path, *keys)) for keys, item in flat]
     same = all(new is old for new, (_, old) in zip(items, flat, strict=True))
     return value if same else jax.tree.unflatten(structure, items)
 
