@@ -27,6 +27,7 @@ TINY: dict[str, dict[str, Any]] = {
     "siren": {"channels": 8, "width": 8},
     "film": {"batch": 2, "channels": 8, "width": 8},
     "decode": {"channels": 2, "length": 128},
+    "fftconv-jax": {"batch": 1, "channels": 2},
     "conditioners": {"rows": 8, "channels": 4, "cond_dim": 2},
 }
 

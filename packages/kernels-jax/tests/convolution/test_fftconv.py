@@ -8,6 +8,7 @@ import oracles_kernels as oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax import export
 from jax.test_util import check_grads
 from kernels_jax import fftconv_nd
 from kernels_jax._convolution.boundary import plan_axis
@@ -35,10 +36,11 @@ def assert_convolved(y, x, kernel, shortcut, paddings, tolerance=1e-6):
     assert error <= tolerance * scale * max(1.0, np.abs(np.asarray(x, np.float64)).max(initial=0.0))
 
 
-@pytest.mark.parametrize("kernels", [1, 2], ids=["shared, short", "per sample, at the limit"])
+@pytest.mark.parametrize("kernels", [1, 2], ids=["shared", "per sample"])
 @pytest.mark.parametrize("paddings", MIXES, ids=" ".join)
 def test_boundaries(paddings, kernels):
-    signal = (5, 4, 3, 2)[: len(paddings)]
+    """Shared kernels are short enough to be added up tap by tap, the others are at the limit of their boundaries."""
+    signal = ((5, 4, 3, 2) if kernels == 1 else (60, 5, 3, 2))[: len(paddings)]
     taps = (4, 3, 2, 1)[: len(paddings)] if kernels == 1 else tuple(map(most_taps, signal, paddings))
     x, kernel, shortcut = operands(signal, taps, kernels=kernels)
     y = jax.jit(lambda *o: fftconv_nd(*o, padding=paddings))(x, kernel, shortcut)
@@ -205,3 +207,70 @@ def test_kernels_longer_than_the_signal(padding):
     check_grads(
         lambda *o: fftconv_nd(*map(jnp.asarray, o), padding=padding), (x, kernel), order=1, atol=1e-2, rtol=1e-2
     )
+
+
+@pytest.mark.parametrize(("taps", "padding"), [((1,), "zero"), ((3,), "causal"), ((4,), "circular"), ((2, 3), "zero")])
+def test_few_taps_keep_nan_where_they_reach(taps, padding):
+    x, kernel, _ = operands((9, 8)[: len(taps)], taps)
+    paddings = (padding,) * len(taps)
+    spoiled = x.at[1, 2, 0].set(np.nan)
+    reached = oracles.depthwise(np.isnan(spoiled), np.ones(kernel.shape), paddings) > 0
+    np.testing.assert_array_equal(np.isnan(fftconv_nd(spoiled, kernel, padding=padding)), reached)
+    y, pullback = jax.vjp(lambda x: fftconv_nd(x, kernel, padding=padding), x)
+    (in_x,) = pullback(y.at[1, 2, -1].set(np.nan))
+    assert np.isnan(in_x).any()
+    assert not np.isnan(in_x[0]).any()
+    assert np.isnan(in_x).sum() <= np.isnan(y.at[1, 2, -1].set(np.nan)).sum() * kernel[0, 0].size
+
+
+EXPORTED = {
+    "direct": ((5,), (3,), "causal"),
+    "direct, circular": ((5, 4), (3, 2), "circular"),
+    "transforms": ((40,), (79,), "zero"),
+    "transforms, circular": ((8, 8), (8, 7), "circular"),
+}
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize(("signal", "taps", "padding"), EXPORTED.values(), ids=EXPORTED)
+def test_export_for_any_batch_and_channels(signal, taps, padding, shared):
+    batch, channels = export.symbolic_shape("b, c")
+
+    def gradients(*arrays):
+        y, pullback = jax.vjp(lambda *o: fftconv_nd(*o, padding=padding), *arrays)
+        return y, *pullback(y)
+
+    shapes = (batch, channels, *signal), (1 if shared else batch, channels, *taps), (channels,)
+    exported = export.export(jax.jit(gradients))(*(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes))
+    arrays = operands(signal, taps, batch=3, channels=2, kernels=1 if shared else 3)
+    assert_convolved(exported.call(*arrays)[0], *arrays, (padding,) * len(signal))
+    for found, expected in zip(exported.call(*arrays), gradients(*arrays), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_export_for_any_length_with_few_taps(padding):
+    (length,) = export.symbolic_shape("n", constraints=("n >= 4",) if padding == "circular" else ())
+    convolve = jax.jit(lambda x, k: fftconv_nd(x, k, padding=padding))
+    arrays = (jax.ShapeDtypeStruct((2, 3, length), jnp.float32), jax.ShapeDtypeStruct((1, 3, 4), jnp.float32))
+    exported = export.export(convolve)(*arrays)
+    for size in (4, 9) if padding == "circular" else (2, 9):
+        x, kernel, _ = operands((size,), (4,))
+        np.testing.assert_allclose(exported.call(x, kernel), oracles.depthwise(x, kernel, (padding,)), atol=1e-5)
+    export.export(jax.jit(jax.grad(lambda *o: convolve(*o).sum(), argnums=(0, 1))))(*arrays)
+
+
+@pytest.mark.parametrize(
+    ("signal", "taps", "padding", "message"),
+    [
+        ("n", 50, "causal", "`x` has symbolic size n on axis 0, .* more than 49 taps .*50.*, only batch and channels"),
+        ("n", 4, "circular", "`x` has symbolic size n on circular axis 0, .* at least the 4 taps .*'n >= 4'"),
+        (8, "n", "zero", "`kernel` must have a known number of taps, got n on axis 0: batch, channels and"),
+    ],
+)
+def test_what_must_be_known_to_export(signal, taps, padding, message):
+    (symbol,) = export.symbolic_shape("n")
+    signal, taps = (symbol if size == "n" else size for size in (signal, taps))
+    arrays = (jax.ShapeDtypeStruct((2, 3, signal), jnp.float32), jax.ShapeDtypeStruct((1, 3, taps), jnp.float32))
+    with pytest.raises(ValueError, match=message):
+        export.export(jax.jit(lambda x, k: fftconv_nd(x, k, padding=padding)))(*arrays)

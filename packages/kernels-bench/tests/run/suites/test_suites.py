@@ -168,6 +168,31 @@ def test_conditioners_agree(layer: str, shared: bool) -> None:
         assert comparison.extra_bytes(comparison.implementations[OURS], ()) >= size
 
 
+JAX_CASES: list[dict[str, Any]] = [
+    {"signal": (16,), "padding": ("zero",)},
+    {"signal": (17,), "padding": ("causal",), "per_sample": True, "channels_last": True},
+    {"signal": (17,), "padding": ("causal",), "taps": (4,), "shortcut": False},
+    {"signal": (7, 8), "padding": ("circular", "circular"), "dtype": "bfloat16"},
+    {"signal": (4, 5, 6), "padding": ("circular", "zero", "causal"), "taps": (3, 4, 3)},
+]
+
+
+@pytest.mark.parametrize("options", JAX_CASES, ids=lambda options: "+".join(options["padding"]))
+def test_convolutions_in_jax_agree(options: dict[str, Any]) -> None:
+    pytest.importorskip("kernels_jax")
+    from kernels_bench.run._suites.fftconv_jax import JaxConvCase
+
+    case = JaxConvCase(label="test", batch=2, channels=3, **options)
+    for training in (False, True):
+        comparison = agree(replace(case, training=training))
+        assert list(comparison.implementations) == [OURS, "plain JAX", "kernels-core", BARE]
+        assert comparison.extra_bytes is not None
+        # The compiler plans for at least the result; what PyTorch allocates it does not know.
+        sizes = [comparison.extra_bytes(each, ()) for each in comparison.implementations.values()]
+        assert sizes[0] >= 2 * 3 * np.prod(case.signal) * 2
+        assert sizes[2] is None
+
+
 @pytest.mark.parametrize("suite", SUITES)
 def test_cases_are_data_with_names_of_their_own(suite: str) -> None:
     if SUITES[suite].missing:

@@ -14,6 +14,10 @@ import jax.numpy as jnp
 from .._types import Kernel, Operand, Signal
 from .boundary import Axis
 
+# Most taps for which each shifted signal is padded on its own; for more, XLA does better with windows of one signal
+# that is padded beforehand: 3 x 3 0.2 ms padded apart and 0.3 padded before, 7 x 7 7.6 and 1.6.
+EXTENDED_TAPS = 9
+
 
 class Direct:
     """Convolution tap by tap. The methods of `Route` are documented there."""
@@ -49,20 +53,23 @@ class Direct:
     def _shifted(self, operand: Operand, direction: int) -> Iterator[Operand]:
         """`operand` moved by the lag of each tap, forwards or, with direction -1, backwards."""
         extended, margins = operand, []
+        many = math.prod(axis.taps for axis in self.axes) > EXTENDED_TAPS
         for dim, axis in enumerate(self.axes, start=2):
-            before, after = (axis.taps - 1 - axis.origin, axis.origin)[::direction]
+            before, after = (axis.taps - 1 - axis.origin, axis.origin)[::direction] if axis.wraps or many else (0, 0)
+            margins.append((before, after))
             extended = _extend(extended, dim, before, after, axis.wraps)
-            margins.append(before)
+        zero = jnp.zeros((), operand.dtype)
         for taps in itertools.product(*(range(axis.taps) for axis in self.axes)):
-            window = extended
-            for dim, (tap, axis, before) in enumerate(zip(taps, self.axes, margins, strict=True), start=2):
-                start = before - direction * (tap - axis.origin)
-                window = jax.lax.slice_in_dim(window, start, start + operand.shape[dim], axis=dim)
-            yield window
+            shifts = [direction * (tap - axis.origin) for tap, axis in zip(taps, self.axes, strict=True)]
+            # A negative width crops.
+            widths = [(s - before, -s - after, 0) for s, (before, after) in zip(shifts, margins, strict=True)]
+            yield jax.lax.pad(extended, zero, [(0, 0, 0), (0, 0, 0), *widths])
 
 
 def _extend(operand: Operand, dim: int, before: int, after: int, wraps: bool) -> Operand:
     """`operand` with more positions at either end of an axis: of its other end, or zeros."""
+    if before == after == 0:
+        return operand
     if not wraps:
         widths = [(0, 0)] * operand.ndim
         widths[dim] = (before, after)

@@ -1,8 +1,6 @@
 """Depthwise convolution by FFT: one function for every rank, boundary, layout and dtype."""
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +10,8 @@ from .. import _check
 from .._types import Kernel, Operand, PerChannel
 from .boundary import Axis, plan_axis
 from .long_kernels import shorten
-from .plan import DIRECT_TAPS
 from .product import convolve
+from .symbols import check_symbols, is_known
 
 PADDINGS = ("zero", "circular", "causal")
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -70,7 +68,7 @@ def fftconv_nd(
         x, kernel = jnp.moveaxis(x, -1, 1), jnp.moveaxis(kernel, -1, 1)
     # JAX has no FFT in half precision.
     dtype = jnp.promote_types(jnp.promote_types(x.dtype, kernel.dtype), jnp.float32)
-    sizes = [size if _is_known(size) else None for size in x.shape[2:]]
+    sizes = [size if is_known(size) else None for size in x.shape[2:]]
     taps = shorten(kernel.astype(dtype), sizes, paddings)
     axes = [plan_axis(*axis) for axis in zip(sizes, taps.shape[2:], paddings, strict=True)]
     if shortcut is not None:
@@ -112,7 +110,7 @@ def _check_operands(
         raise ValueError(f"`shortcut` must have shape ({channels},), one value per channel; got {shortcut.shape}")
     first = 1 if channels_last else 2
     spatial = x.shape[first : first + len(paddings)], kernel.shape[first : first + len(paddings)]
-    _check_symbols(*spatial, paddings)
+    check_symbols(*spatial, paddings)
     for axis, (signal, taps) in enumerate(zip(*spatial, strict=True)):
         if signal < 1 or taps < 1:
             raise ValueError(
@@ -120,37 +118,3 @@ def _check_operands(
                 f"{taps} on axis {axis}"
             )
     return paddings
-
-
-def _check_symbols(signal: Sequence[int], taps: Sequence[int], paddings: Sequence[str]) -> None:
-    """Refuse, in a program that is being exported, what its transforms would need to know."""
-    for axis, (positions, count, padding) in enumerate(zip(signal, taps, paddings, strict=True)):
-        if not _is_known(count):
-            raise ValueError(
-                f"`kernel` must have a known number of taps, got {count} on axis {axis}: batch, channels and, for "
-                f"kernels of at most {DIRECT_TAPS} taps, lengths of `x` may be symbolic"
-            )
-        if _is_known(positions):
-            continue
-        if math.prod(taps) > DIRECT_TAPS:
-            raise ValueError(
-                f"`x` has symbolic size {positions} on axis {axis}, where JAX's FFT needs a number: with a kernel of "
-                f"more than {DIRECT_TAPS} taps (got {math.prod(taps)}), only batch and channels may be symbolic"
-            )
-        if padding == "circular" and not _is_at_least(positions, count):
-            raise ValueError(
-                f"`x` has symbolic size {positions} on circular axis {axis}, which must be known to be at least the "
-                f"{count} taps of `kernel`: jax.export.symbolic_shape(..., constraints=['{positions} >= {count}'])"
-            )
-
-
-def _is_known(size: Any) -> bool:
-    """Whether a size is a number, not a symbol of `jax.export`."""
-    return isinstance(size, int)
-
-
-def _is_at_least(symbol: int, number: int) -> bool:
-    try:
-        return bool(symbol >= number)
-    except Exception:  # JAX raises InconclusiveDimensionOperation, which it does not export
-        return False

@@ -1,8 +1,8 @@
 """Choice of route for each product of a convolution, and the measured thresholds behind it.
 
 A route depends on the axes alone, neither on values nor on batch and channels, which may be symbols. The times beside
-the thresholds are of one core of an AMD EPYC 9004 with XLA of jax 0.10.2, float32, in ms for the sizes of
-`docs/convolution.md`.
+the thresholds are CPU ms on one core of an AMD EPYC with jax 0.10.2, float32, for the sizes (4, 32, 64, 64),
+(8, 32, 2048) and (2, 16, 24, 24, 24).
 """
 
 import math
@@ -14,12 +14,12 @@ from .boundary import Axis
 from .direct import Direct
 from .spectral import Spectral
 
-# Most taps for which shifted sums beat transforms: 7 x 7 1.5 against 3.3, 9 x 9 3.3 against 3.3; 32 in one dimension
+# Most taps for which shifted sums beat transforms: 7 x 7 1.6 against 3.3, 9 x 9 3.3 against 3.3; 32 in one dimension
 # 0.8 against 1.8, 64 2.1 against 1.8; 4 x 4 x 4 2.0 against 5.3.
 DIRECT_TAPS = 49
-# The same for the gradient in the kernel, whose sums are computed side by side: 3 x 3 0.9 against 2.9, 16 in one
-# dimension 1.4 against 1.6, but 5 x 5 more than 20 against 3.1. It also bounds the time to compile, 2 s for 7 x 7.
-DIRECT_KERNEL_TAPS = 9
+# The same for the gradient in the kernel, whose sums are computed side by side: 3 x 3 0.8 against 2.9, 5 x 5 2.2
+# against 3.0, 7 x 7 5.7 against 3.0; in one dimension 16 1.4 against 1.7, 24 2.1 against 1.9; 3 x 3 x 3 2.3 against 6.
+DIRECT_KERNEL_TAPS = 27
 
 
 @runtime_checkable

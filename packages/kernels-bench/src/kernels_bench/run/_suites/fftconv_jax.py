@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import kernels_jax
 import numpy as np
 
 from ..peers import Peer
 from . import jax_steps
-from .comparison import OURS, Arrays, Comparison, Implementation
+from .comparison import BARE, OURS, Arrays, Comparison, Implementation
 from .convolution import Convolution
 
 # Largest relative difference that rounding of inputs, sums and results explains.
@@ -45,6 +46,7 @@ def comparison(case: JaxConvCase, device: str, peers: Sequence[Peer]) -> Compari
     for peer in peers:
         if (other := peer.offer("fftconv_jax", case, device, implementation)) is not None:
             implementations[peer.name] = other
+    implementations[BARE] = _bare_transforms(case, example)
     return Comparison(
         inputs=lambda seed: _inputs(case, place, seed),
         implementations=implementations,
@@ -53,6 +55,31 @@ def comparison(case: JaxConvCase, device: str, peers: Sequence[Peer]) -> Compari
         # PyTorch's allocations are not known to JAX.
         extra_bytes=lambda implementation, _: getattr(implementation.run, "extra_bytes", None),
     )
+
+
+def _bare_transforms(case: JaxConvCase, example: Arrays) -> Implementation:
+    """The transforms that an FFT convolution requires, three or, with gradients, six, on inputs padded beforehand."""
+    lengths, axes = case.transform_lengths(), tuple(range(2, 2 + len(case.signal)))
+
+    def padded(operand: Any) -> Any:
+        operand = jnp.moveaxis(operand, -1, 1) if case.channels_last else operand
+        kept = [slice(0, length) for length in lengths]
+        fits = operand.astype("float32")[:, :, *kept]
+        sizes = zip(lengths, fits.shape[2:], strict=True)
+        return jnp.pad(fits, [(0, 0), (0, 0), *((0, length - size) for length, size in sizes)])
+
+    def adapt(inputs: Arrays) -> Arrays:
+        wide = [padded(operand) for operand in (inputs[0], inputs[1], inputs[-1])]
+        spectra = [jnp.fft.rfftn(each, axes=axes) for each in wide]
+        return tuple(each.block_until_ready() for each in (*wide, *spectra))
+
+    def transforms(*arrays: Any) -> Any:
+        forwards, inverses = (arrays[:3], arrays[3:]) if case.training else (arrays[:2], arrays[3:4])
+        found = [jnp.fft.rfftn(each, axes=axes) for each in forwards]
+        return found + [jnp.fft.irfftn(each, lengths, axes) for each in inverses]
+
+    step = jax.jit(transforms).lower(*adapt(example)).compile()
+    return Implementation(lambda *arrays: [found.block_until_ready() for found in step(*arrays)], adapt)
 
 
 def _inputs(case: JaxConvCase, place: Any, seed: int) -> Arrays:
