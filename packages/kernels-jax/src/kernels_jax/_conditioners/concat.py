@@ -91,7 +91,9 @@ class BayesianConcatConditioner(AbstractConditioner):
     prior_std: Positive = eqx.field(converter=_check.constant, default=1.0)
 
     @classmethod
-    def init(cls, num_features: int, cond_dim: int, *, prior_std: Positive = 1.0, pyrox_name: str | None = None) -> Self:
+    def init(
+        cls, num_features: int, cond_dim: int, *, prior_std: Positive = 1.0, pyrox_name: str | None = None
+    ) -> Self:
         """A new layer.
 
         Args:

@@ -183,7 +183,9 @@ class MaternFourierFeatures(FourierFeatures):
         return cls(in_features, n_features, lengthscale, nu, pyrox_name=pyrox_name)
 
     def frequencies(self) -> dist.Distribution:
-        student = dist.MultivariateStudentT(2 * _check.number(self.nu), jnp.zeros(self.in_features), jnp.eye(self.in_features))
+        student = dist.MultivariateStudentT(
+            2 * _check.number(self.nu), jnp.zeros(self.in_features), jnp.eye(self.in_features)
+        )
         return dist.TransformedDistribution(student.expand((self.n_features,)).to_event(1), _Transpose())
 
 

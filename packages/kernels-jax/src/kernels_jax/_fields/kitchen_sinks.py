@@ -50,7 +50,10 @@ class RandomKitchenSinks(PyroxModule):
             ValueError: `out_features` or `prior_std` is not positive.
         """
         _check.width("feat", feat)
-        out_features, prior_std = _check.integer("out_features", out_features), _check.positive_scalar("prior_std", prior_std)
+        out_features, prior_std = (
+            _check.integer("out_features", out_features),
+            _check.positive_scalar("prior_std", prior_std),
+        )
         return cls(feat, out_features, prior_std, pyrox_name=pyrox_name)
 
     @pyrox_method
