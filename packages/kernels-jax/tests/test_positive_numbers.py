@@ -30,7 +30,15 @@ from pyrox_modules import sites
 KEY = jax.random.key(0)
 X, Z = jnp.linspace(-1, 1, 6).reshape(3, 2), jnp.ones(2)
 KERNEL = SIRENKernelND.init(
-    out_dim=2, data_dim=1, mlp_hidden_dim=4, num_layers=2, embedding_dim=4, omega_0=10.0, L_cache=4, use_bias=True, key=KEY
+    out_dim=2,
+    data_dim=1,
+    mlp_hidden_dim=4,
+    num_layers=2,
+    embedding_dim=4,
+    omega_0=10.0,
+    L_cache=4,
+    use_bias=True,
+    key=KEY,
 )
 SIREN_2 = SIREN.init(2, 3, 1, depth=2, key=KEY)
 PRIORS = {
@@ -54,7 +62,17 @@ SCALES = {
     "hyper": (lambda s: HyperLinear.init(2, 3, 2, key=KEY, init_scale=s), (X, Z), 0.3),
     "hyper siren": (
         lambda s: HyperSIREN(
-            2, 3, 1, depth=3, cond_dim=2, parameter_net=jnp.sin, key=KEY, first_omega=s, hidden_omega=s, c=s, init_scale=s
+            2,
+            3,
+            1,
+            depth=3,
+            cond_dim=2,
+            parameter_net=jnp.sin,
+            key=KEY,
+            first_omega=s,
+            hidden_omega=s,
+            c=s,
+            init_scale=s,
         ),
         (X, Z),
         0.5,

@@ -190,7 +190,9 @@ jax.tree_util.register_pytree_node(Constant, lambda value: ((), float(value)), l
 
 def constant(value: Any) -> Any:
     """A converter of fields: a Python number becomes part of the structure, an array stays a leaf."""
-    return Constant(value) if isinstance(value, Real) and not isinstance(value, bool) else value
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return Constant(value)
 
 
 def number(value: Any) -> Any:

@@ -56,7 +56,15 @@ def conditioned(inner, conditioner, **options):
 FILM = BayesianAffineModulation
 SPECTRUM = HyperFourierFeatures.init(parameter_net=net(13), in_features=2, n_features=4, cond_dim=2)
 KERNEL = SIRENKernelND.init(
-    out_dim=4, data_dim=1, mlp_hidden_dim=8, num_layers=2, embedding_dim=8, omega_0=10.0, L_cache=4, use_bias=True, key=KEY
+    out_dim=4,
+    data_dim=1,
+    mlp_hidden_dim=8,
+    num_layers=2,
+    embedding_dim=8,
+    omega_0=10.0,
+    L_cache=4,
+    use_bias=True,
+    key=KEY,
 )
 FIELDS = {
     "concat": (BayesianConcatConditioner.init(2, 2), (POINTS, Z)),
@@ -118,7 +126,7 @@ def test_a_module_without_sites_is_its_own_draw():
 
 
 def test_without_handlers():
-    with pytest.raises(ValueError, match="'ConditionedINR.conditioners.0.gen_W' has no value"):
+    with pytest.raises(ValueError, match=r"'ConditionedINR\.conditioners\.0\.gen_W' has no value"):
         FIELDS["inr"][0].draw()
 
 

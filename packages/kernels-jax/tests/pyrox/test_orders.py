@@ -62,10 +62,12 @@ def trace_result(f, *args):
 
 
 def outcome(f):
+    """The value, or None if it is refused with an error that names `draw`."""
     try:
         return np.asarray(f(H))
     except ValueError as error:
-        assert "draw" in str(error), error
+        if "layer.draw()" not in str(error):
+            raise
         return None
 
 
@@ -137,8 +139,7 @@ def test_what_a_handler_inside_hides_is_not_refused():
 def test_an_error_leaves_no_handler_behind():
     compiled = jax.jit(lambda h: handlers.seed(FILM, KEY)(h, Z))
     for _ in range(2):
-        with pytest.raises(ZeroDivisionError), handlers.seed(rng_seed=0), handlers.trace():
-            FILM(H, Z)
-            raise ZeroDivisionError
+        with pytest.raises(ValueError, match="`h` must be"), handlers.seed(rng_seed=0), handlers.trace():
+            FILM(jnp.ones(7), Z)
         assert outcome(handlers.seed(jax.jit(field), 0)) is None
         np.testing.assert_allclose(compiled(H), SEEDED, rtol=1e-5)

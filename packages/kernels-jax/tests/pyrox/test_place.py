@@ -141,8 +141,8 @@ def test_names_after(through):
 
 
 def test_parts_by_themselves_have_the_name_of_their_place():
-    nets = networks()
-    for nets in (nets, jax.tree.map(jnp.negative, nets), eqx.combine(*eqx.partition(nets, eqx.is_array))):
+    new = networks()
+    for nets in (new, jax.tree.map(jnp.negative, new), eqx.combine(*eqx.partition(new, eqx.is_array))):
         assert list(sites(nets.online, X)) == ["Networks.online.w"]
         assert list(sites(nets.target, X)) == ["Networks.target.w"]
         assert list(sites(eqx.filter_vmap(nets.target), X)) == ["Networks.target.w"]
@@ -216,7 +216,9 @@ def test_modules_as_values_compare_by_place():
     both = Networks(*(Method(BayesianSIREN.init(1, 2, 1, depth=2)) for _ in range(2)))
     parts = both.online.field, both.target.field
     methods = {
-        name: jnp.full(value.shape, i + 1.0) for i, part in enumerate(parts) for name, value in sites(part, X[:1]).items()
+        name: jnp.full(value.shape, i + 1.0)
+        for i, part in enumerate(parts)
+        for name, value in sites(part, X[:1]).items()
     }
     bound = both.online.given, both.target.given  # a function compiled for one serves an equal one
     for method in bound:

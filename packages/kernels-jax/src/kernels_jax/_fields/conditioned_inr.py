@@ -128,7 +128,7 @@ class ConditionedINR(PyroxModule):
 
 
 def _over_rows(layer: Any, x: Coordinates) -> Output:
-    """`layer(x)` for one row or many: layers of other packages take one row, and a site has one value for all of them."""
+    """`layer(x)` for one row or many: layers of other packages take one row, and a site has one value for all."""
     if x.ndim == 1 or type(layer) in _TAKE_ROWS:
         y: Output = layer(x)
     elif type(layer) is eqx.nn.Linear and layer.weight is not None and layer.bias is not None:

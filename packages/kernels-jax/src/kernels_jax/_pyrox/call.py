@@ -84,13 +84,10 @@ class Call(Messenger):  # type: ignore[misc]
 
 
 @contextmanager
-def current_call(method: str) -> Iterator[Call | None]:
-    """The call in progress, or a new one that lasts as long as the context; `method` names it in errors.
-
-    None without handlers: then no site has a name or a second request another value.
-    """
+def current_call(method: str) -> Iterator[Call]:
+    """The call in progress, or a new one that lasts as long as the context; `method` names it in errors."""
     call = _CURRENT.get()
-    if call is not None or not stack.entries():
+    if call is not None:
         yield call
         return
     call = Call()
@@ -106,6 +103,6 @@ def current_call(method: str) -> Iterator[Call | None]:
     call.check_escapes(method)
 
 
-def call_in_progress() -> bool:
-    """Whether a call of a Pyrox method under handlers is in progress."""
-    return _CURRENT.get() is not None
+def needs_call() -> bool:
+    """Whether handlers are in force and no call is in progress: without handlers sites need neither name nor guard."""
+    return _CURRENT.get() is None and bool(stack.entries())

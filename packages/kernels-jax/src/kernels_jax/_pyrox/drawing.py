@@ -26,7 +26,7 @@ def drawn_parts(module: Any, kind: type, first: Any) -> Any:
     Raises:
         TypeError: the class of `module` requests sites itself, and its `draw` does not know them.
     """
-    check_draw_is_own(type(module))
+    check_draw_is_own(type(module))  # type: ignore[arg-type]
     replaced(first, kind, lambda _, part: drawn_part(part))
     changes = replace_parts(module, kind, lambda _, part: drawn_part(part))
     return with_fields(module, {**changes, "pyrox_name": None, "pyrox_place": NOWHERE}) if changes else module
@@ -38,7 +38,7 @@ def drawn_part(part: Any) -> Any:
     Raises:
         TypeError: it does not.
     """
-    check_draw_is_own(type(part))
+    check_draw_is_own(type(part))  # type: ignore[arg-type]
     return part.draw()
 
 

@@ -12,7 +12,7 @@ from numpyro.distributions import Distribution, constraints
 
 from .. import _compat
 from . import stack
-from .call import call_in_progress, current_call
+from .call import current_call, needs_call
 from .drawing import check_draw_is_own, drawn_parts
 from .guards import check_place, drawn_twice
 from .place import NOWHERE, Place, put
@@ -48,22 +48,23 @@ def pyrox_method(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate
         [0.0, 0.0, 0.0]
     """
 
+    def run(self: M, *args: P.args, **kwargs: P.kwargs) -> R:
+        if not needs_call():
+            return method(self, *args, **kwargs)
+        with current_call(f"{type(self).__name__}.{method.__name__}"):
+            return method(self, *args, **kwargs)
+
     @functools.wraps(method)
     def call(self: M, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        if call_in_progress():
-            return method(self, *args, **kwargs)
-        name = f"{type(self).__name__}.{method.__name__}"
+        if _NAMED.get():
+            return run(self, *args, **kwargs)
         if method.__name__ == "draw":
             check_draw_is_own(type(self))
-        if _NAMED.get():
-            with current_call(name):
-                return method(self, *args, **kwargs)
         # Modules that `eqx.tree_at` put into the tree do not have the name of their place yet.
-        self = put(self, PyroxModule, self._place_in_call())
+        named = put(self, PyroxModule, self._place_in_call())
         token = _NAMED.set(True)
         try:
-            with current_call(name):
-                return method(self, *args, **kwargs)
+            return run(named, *args, **kwargs)
         finally:
             _NAMED.reset(token)
 
@@ -75,8 +76,9 @@ class PyroxModule(eqx.Module):
 
     The scope is `pyrox_name` if given; otherwise, for a module in a field of another one, its path
     `{parent's scope}.{field}.{index}`; otherwise the name of the class. A parent keeps a copy of the module that knows
-    its place, and every call of a parent names what is in it at that time. The place is not part of the tree's structure:
-    equal modules at different places combine in `jax.tree.map`, `jax.lax.scan` or an optimizer. `pyrox_name` is.
+    its place, and every call of a parent names what is in it at that time. The place is not part of the structure of
+    the tree, so that equal modules at different places combine in `jax.tree.map`, `jax.lax.scan` or an optimizer;
+    `pyrox_name` is.
 
     Args:
         pyrox_name: scope of the sites, a non-empty str; keyword-only in every subclass. Default: None, for
@@ -185,9 +187,9 @@ class PyroxModule(eqx.Module):
         Raises:
             ValueError: the site gets no value (no `numpyro.handlers.seed` around the call); a `jax.jit`,
                 `jax.checkpoint` or loop stands between the handlers and this call; two calls in one run of a model
-                request it; it is in the body of NumPyro's `scan` or `cond`; the distribution differs between the rows of a
-                `jax.vmap` while the random key does not; another module has a site of that name; the module is a part
-                of another one and does not know its place.
+                request it; it is in the body of NumPyro's `scan` or `cond`; the distribution differs between the rows
+                of a `jax.vmap` while the random key does not; another module has a site of that name; the module is a
+                part of another one and does not know its place.
         """
         site = f"{self.pyrox_scope}.{name}"
         if callable(prior) and not isinstance(prior, Distribution):

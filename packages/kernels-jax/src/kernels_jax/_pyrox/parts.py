@@ -72,4 +72,4 @@ def replaced(value: Any, kind: type, replace: Callable[[Path, Any], Any], path: 
 
 @functools.cache
 def _dynamic_fields(cls: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cls) if not field.metadata.get("static", False))  # type: ignore[arg-type]
+    return tuple(field.name for field in fields(cls) if not field.metadata.get("static", False))

@@ -9,7 +9,7 @@ from .. import _compat
 
 # The value is part of the key under which JAX caches what it compiled: a function compiled while no handler could see
 # its sites is compiled anew, and its sites requested again, when one can.
-_VISIBLE = jax.make_user_context(False)
+_VISIBLE = jax.make_user_context(False)  # type: ignore[no-untyped-call]
 
 
 @dataclass(eq=False, slots=True)
