@@ -360,3 +360,17 @@ def test_every_measured_threshold_has_a_table() -> None:
     named = [name for name, value in vars(route).items() if name.isupper() and name != "DEVICE_BYTES"]
     assert len(named) > 8
     assert [name for name in named if not any(fnmatch(name, word.strip(".,:")) for word in printed.split())] == []
+
+
+def test_jax_route_thresholds_times_both_routes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("kernels_jax")
+    thresholds = tool("jax_route_thresholds")
+    monkeypatch.setattr(thresholds, "SIZES", {(1, 2, 8): [(3,)]})
+    thresholds.main()
+    _, result, kernel = capsys.readouterr().out.splitlines()
+    for line, product in ((result, "result"), (kernel, "kernel")):
+        assert re.fullmatch(
+            rf"\(1, 2, 8\) with \(3,\), 3 taps, {product}: Direct \S+ \(\d+\) Spectral \S+ \(\d+\)", line
+        )

@@ -1,4 +1,4 @@
-"""Depthwise convolution by FFT: one function for every rank, boundary, layout and dtype."""
+"""Depthwise convolution: one function for every rank, boundary, layout and dtype."""
 
 from collections.abc import Sequence
 
@@ -45,13 +45,16 @@ def fftconv_nd(
     Raises:
         TypeError: an operand is not a float16, bfloat16, float32 or float64 array.
         ValueError: `kernel` differs from `x` in rank, channels or batch; a spatial axis is empty; `shortcut` is not
-            `(C,)`; `padding` is unknown or not one per axis; `x` has no spatial axis.
+            `(C,)`; `padding` is unknown or not one per axis; `x` has no spatial axis; a size that must be
+            known is symbolic.
 
-    FFT rounding spreads over the whole signal of a channel: a spike of size s changes every output, earlier ones on a
-    causal axis too, by about eps * s, and a NaN or infinity reaches every output of its batch item and channel.
-    For the same reason, non-negative operands can give slightly negative results; clamp them where that matters.
-    Differentiable to any order in forward and reverse mode; works under `jit`, `vmap` and `jax.checkpoint`, which
-    keeps the operands instead of their spectra for the gradient.
+    Kernels of at most 49 taps are added up tap by tap on a CPU, and a NaN or infinity reaches the outputs that the taps
+    reach. Longer ones are multiplied as spectra, whose rounding spreads over the whole signal of a channel: a spike of
+    size s changes every output, earlier ones on a causal axis too, by about eps * s, and a NaN or infinity reaches
+    every output of its batch item and channel. For the same reason, non-negative operands can give slightly negative
+    results; clamp them where that matters. Differentiable to any order in forward and reverse mode; works under `jit`,
+    `vmap` and `jax.checkpoint`, which keeps the operands instead of their spectra for the gradient, and under
+    `jax.export` with symbolic batch and channels and, for at most 49 taps, lengths of `x`.
 
     Example:
         >>> import jax.numpy as jnp

@@ -1,8 +1,8 @@
 """Choice of route for each product of a convolution, and the measured thresholds behind it.
 
-A route depends on the axes alone, neither on values nor on batch and channels, which may be symbols. The times beside
-the thresholds are CPU ms on one core of an AMD EPYC with jax 0.10.2, float32, for the sizes (4, 32, 64, 64),
-(8, 32, 2048) and (2, 16, 24, 24, 24).
+A route depends on the axes alone, not on batch and channels, which may be symbols. The times beside
+the thresholds are ms on one core of an AMD EPYC with jax 0.10.2, float32, for the sizes (4, 32, 64, 64), (8, 32, 2048)
+and (2, 16, 24, 24, 24): `python tools/jax_route_thresholds.py`.
 """
 
 import math
