@@ -26,6 +26,15 @@ def model_by_row(h, z, y=None):
     numpyro.sample("y", dist.Normal(jax.vmap(FILM)(h, z)[:, 0], NOISE), obs=y)
 
 
+compiled = jax.jit(lambda film, h, z: jax.lax.map(lambda row: film(*row), (h, z)))
+
+
+def model_drawn(h, z, y=None):
+    """The layer drawn in the model and used in a compiled part of it, as it is and once more."""
+    film = FILM.draw()
+    numpyro.sample("y", dist.Normal((compiled(film, h, z) + film(h, z))[:, 0] / 2, NOISE), obs=y)
+
+
 def design(h, z):
     """Columns that multiply `gen_W (2, 2)`, row by row, then `gen_b (2,)`; beta first, then gamma."""
     h, z = oracles.f64(h, z)
@@ -69,9 +78,24 @@ def test_nuts(mcmc, exact):
     np.testing.assert_allclose(np.cov(samples.T), covariance, atol=0.25 * (std**2).max())
 
 
+def test_nuts_through_a_compiled_part(data, exact):
+    mean, covariance = exact
+    mcmc = MCMC(NUTS(model_drawn), num_warmup=300, num_samples=1000, progress_bar=False)
+    mcmc.run(jax.random.key(8), *data)
+    samples = flat(mcmc.get_samples())
+    std = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(samples.mean(0), mean, atol=5 * std.max() / np.sqrt(300))
+    np.testing.assert_allclose(np.cov(samples.T), covariance, atol=0.25 * (std**2).max())
+
+
 @pytest.mark.parametrize(
     ("rows", "guide_cls"),
-    [(model, AutoNormal), (model_by_row, AutoNormal), (model, AutoLowRankMultivariateNormal)],
+    [
+        (model, AutoNormal),
+        (model_by_row, AutoNormal),
+        (model_drawn, AutoNormal),
+        (model, AutoLowRankMultivariateNormal),
+    ],
 )
 def test_svi(rows, guide_cls, data, exact):
     mean, covariance = exact

@@ -1,5 +1,6 @@
 """Conditioners, hypernetworks, Bayesian variants and spectral features for neural fields, on Equinox and NumPyro."""
 
+from ._check import Constant
 from ._conditioners.base import AbstractConditioner
 from ._conditioners.concat import BayesianConcatConditioner, ConcatConditioner
 from ._conditioners.film import AffineModulation, BayesianAffineModulation, FiLM
@@ -39,13 +40,18 @@ from ._convolution.windows import (
 )
 from ._fields.conditioned_inr import ConditionedINR
 from ._fields.conditioned_rff import ConditionedRFFNet
-from ._fields.fourier_features import LaplaceFourierFeatures, MaternFourierFeatures, RBFFourierFeatures
+from ._fields.fourier_features import (
+    FixedFourierFeatures,
+    LaplaceFourierFeatures,
+    MaternFourierFeatures,
+    RBFFourierFeatures,
+)
 from ._fields.hyper_fourier import HyperFourierFeatures
 from ._fields.hyper_siren import HyperSIREN
-from ._fields.kitchen_sinks import RandomKitchenSinks
+from ._fields.kitchen_sinks import FixedKitchenSinks, RandomKitchenSinks
 from ._fields.siren import SIREN, BayesianSIREN, BayesianSirenDense, SirenDense
 from ._pyrox.module import PyroxModule, pyrox_method
-from ._training import param_groups
+from ._pyrox.place import Place
 
 __all__ = [
     # NumPyro bridge
@@ -113,8 +119,9 @@ __all__ = [
     "RandomKitchenSinks",
 ]
 
-# A pickle names a class by its module: with this one, it survives moves between the private modules. The last five are
-# not public, but parts of what is.
-for _public in (*(globals()[name] for name in __all__), BayesianSirenDense, GELU, Axis, Elementwise, Settings):
+# A pickle names a class by its module: with this one, it survives moves between the private modules. Some are not
+# public, but parts or results of what is.
+_parts = Axis, BayesianSirenDense, Constant, Elementwise, FixedFourierFeatures, FixedKitchenSinks, GELU, Place, Settings
+for _public in (*(globals()[name] for name in __all__), *_parts):
     _public.__module__ = __name__
-del _public
+del _public, _parts

@@ -152,6 +152,21 @@ def test_parts_by_themselves_have_the_name_of_their_place():
     assert [name for part in BAYES.conditioners for name in sites(part.draw)] == bayes
 
 
+def test_parts_mapped_within_a_call_that_is_compiled():
+    class Mapped(Networks):
+        @pyrox_method
+        def __call__(self, x):
+            return eqx.filter_vmap(self.online)(x) + eqx.filter_vmap(lambda part, x: part(x), in_axes=(None, 0))(
+                self.target, x
+            )
+
+    nets = Mapped(weighted(), weighted(2.0))
+    expected = sites(nets, X)
+    for run in (sites, jax.jit(lambda nets, x: dict(sites(nets, x))), eqx.filter_jit(lambda nets, x: sites(nets, x))):
+        assert run(nets, X) == expected
+        assert list(expected) == ["Mapped.online.w", "Mapped.target.w"]
+
+
 def test_one_object_at_two_places_has_two_names():
     nets = networks()
     is_part = lambda node: isinstance(node, Weighted)  # noqa: E731

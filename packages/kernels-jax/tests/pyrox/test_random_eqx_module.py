@@ -32,7 +32,9 @@ def test_what_it_can_do():
     # What it returns is drawn: it works in a compiled part of a model.
     values = {"net/generator.weight": jnp.ones((4, 1)), "net/generator.bias": jnp.ones(4)}
     compiled = jax.jit(lambda net: net(H, Z))
-    np.testing.assert_allclose(handlers.substitute(handlers.seed(lambda: compiled(net()), 0), data=values)(), 4 - 0.036, 1e-3)
+    np.testing.assert_allclose(
+        handlers.substitute(handlers.seed(lambda: compiled(net()), 0), data=values)(), 4 - 0.036, 1e-3
+    )
 
 
 def test_what_it_does_not_refuse():

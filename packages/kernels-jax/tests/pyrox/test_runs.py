@@ -1,10 +1,13 @@
 """One run of a model: each site has one value in it, in NumPyro's loops too."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import pytest
+from fresh_process import python
 from kernels_jax import SIREN, BayesianAffineModulation, BayesianConcatConditioner, ConditionedINR
 from numpyro import distributions as dist
 from numpyro import handlers
@@ -193,3 +196,45 @@ def test_densities_of_both():
         lambda model: log_likelihood(model, jax.tree.map(lambda leaf: leaf[None], values), y)["y"],
     ):
         np.testing.assert_allclose(density(compiled_part), density(plain), rtol=1e-5)
+
+
+PARALLEL_CHAINS = """
+import jax, jax.numpy as jnp, numpy as np, numpyro
+from jax.sharding import AxisType, PartitionSpec as P
+from kernels_jax import BayesianConcatConditioner
+from numpyro import distributions as dist, handlers
+from numpyro.infer import MCMC, NUTS
+
+layer = BayesianConcatConditioner.init(1, 1, prior_std=0.5, pyrox_name="l")
+x, z = jnp.linspace(-1.0, 1.0, 8)[:, None], jnp.ones(1)
+
+def plain(y):
+    numpyro.sample("y", dist.Normal(layer(x, z)[:, 0], 0.1), obs=y)
+
+def compiled_part(y):
+    numpyro.sample("y", dist.Normal(jax.jit(lambda drawn: drawn(x, z))(layer.draw())[:, 0], 0.1), obs=y)
+
+for model in (plain, compiled_part):
+    options = {"num_chains": 2, "chain_method": "parallel", "progress_bar": False}
+    mcmc = MCMC(NUTS(model), num_warmup=50, num_samples=50, **options)
+    mcmc.run(jax.random.key(0), 0.7 * x[:, 0])
+    samples = mcmc.get_samples(group_by_chain=True)["l.proj_W"]
+    assert samples.shape == (2, 50, 2, 1)
+    print([f"{mean:.1f}" for mean in samples[:, :, 0].mean(1).ravel()])
+
+mesh = jax.make_mesh((2,), ("rows",), axis_types=(AxisType.Auto,))
+shard = lambda f: jax.jit(jax.shard_map(f, mesh=mesh, in_specs=P("rows"), out_specs=P("rows")))
+try:
+    handlers.seed(shard(lambda rows: layer(rows, z)), 0)(x)
+except ValueError as error:
+    assert "layer.draw()" in str(error)
+    print("refused")
+drawn = handlers.seed(layer.draw, 0)()
+np.testing.assert_allclose(shard(lambda rows: drawn(rows, z))(x), handlers.seed(layer, 0)(x, z), rtol=1e-5)
+"""
+
+
+def test_parallel_chains_and_sharded_rows():
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    means = "['0.7', '0.7']"
+    assert python(PARALLEL_CHAINS, XLA_FLAGS=flags).splitlines() == [means, means, "refused"]
