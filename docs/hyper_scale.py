@@ -179,14 +179,16 @@ def normal() -> Family:
 def initial() -> None:
     """Root mean squares before training: latents, generated weights, activations and outputs."""
     rows = []
-    cases = [("MLP of 3 one-hot mu", images(3), 8, DEPTH, scale) for scale in (0.1, 1.0, 3.0, None)]
-    for scale in (0.1, 1.0):
-        cases += [("MLP of 3 one-hot mu", images(3), 8, depth, scale) for depth in (2, 8)]
-        cases += [("MLP of 3 one-hot mu", images(3), 64, DEPTH, scale)]
-        cases += [("MLP of 30 one-hot mu", images(30), 8, DEPTH, scale)]
-        cases += [("MLP of 30 scalar mu", waves(30), 8, DEPTH, scale)]
-        cases += [("none, z ~ N(0, I)", normal(), 8, DEPTH, scale)]
-    for name, family, size, depth, scale in sorted(cases, key=lambda case: case[0] + f"{case[2:4]}"):
+    three, scales = images(3), (0.1, 1.0)
+    cases = [
+        ("MLP of 3 one-hot mu", three, 8, DEPTH, (*scales, 3.0, None)),
+        *(("MLP of 3 one-hot mu", three, 8, depth, scales) for depth in (2, 8)),
+        ("MLP of 3 one-hot mu", three, 64, DEPTH, scales),
+        ("MLP of 30 one-hot mu", images(30), 8, DEPTH, scales),
+        ("MLP of 30 scalar mu", waves(30), 8, DEPTH, scales),
+        ("none, z ~ N(0, I)", normal(), 8, DEPTH, scales),
+    ]
+    for name, family, size, depth, scale in ((*case[:4], scale) for case in cases for scale in case[4]):
         model = hyper_siren(family, size, jax.random.key(0), scale, depth)
         siren = SIREN.init(model.in_features, WIDTH, model.out_features, depth=depth, key=jax.random.key(1))
         z = jax.vmap(model.parameter_net)(family.mu)
@@ -197,9 +199,9 @@ def initial() -> None:
             output = jax.vmap(generated)(h, z)
             h = jnp.sin(layer.omega * output)
             sines.append(rms(h))
-        scales = [rms(z), rms(z - z.mean(0)), *(np.mean(part) for part in (ratios, sines[0], sines[-2])), rms(output)]
+        found = [rms(z), rms(z - z.mean(0)), *(np.mean(part) for part in (ratios, sines[0], sines[-2])), rms(output)]
         scale_name = "1 / rms(z)" if scale is None else f"{scale:g}"
-        rows.append([name, f"{size}", f"{depth}", scale_name, *(f"{value:.2g}" for value in scales)])
+        rows.append([name, f"{size}", f"{depth}", scale_name, *(f"{value:.2g}" for value in found)])
     head = "parameter_net,K,depth,init_scale,rms(z),rms(z - mean),weights / SIREN,first sine,last sine,output"
     table(head.split(","), rows)
 

@@ -72,7 +72,9 @@ class HyperLinear(_WidthChange):
             target_out: width of the output.
             cond_dim: size K of the latent.
             key: random key for the generator.
-            init_scale: positive factor on the generator's initial weight. Default: 0.1.
+            init_scale: positive factor on the generator's initial weight. Default: 0.1. It multiplies features by about
+                `init_scale * rms(z) * sqrt(target_in / 3)`, with the root mean square rms(z) of the latents.
+                Keep this below 1 before a sine layer: see "Scale of generated weights" in the documentation.
             pyrox_name: scope of the sites. Default: None, by place in the tree.
 
         Returns:

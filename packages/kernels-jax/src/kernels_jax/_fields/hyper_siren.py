@@ -40,7 +40,11 @@ class HyperSIREN(PyroxModule):
         first_omega: positive frequency scale of the first layer. Default: 30.
         hidden_omega: positive frequency scale of the other layers. Default: 30.
         c: positive constant of the initial weights, see `SirenDense`. Default: 6.
-        init_scale: standard deviation of the generated weights relative to a SIREN's. Default: 0.1, a smoother start.
+        init_scale: standard deviation of the generated weights relative to a SIREN's, for latents of root mean square
+            1. Default: 0.1, a smooth start, for families that depend smoothly on mu. An untrained `parameter_net`
+            returns smaller latents, often of 0.2 to 0.35, and the weights shrink by this factor, too. One over it, 3 to
+            5, is better for a few fields with little in common, such as images: see "Scale of generated weights" in the
+            documentation.
         pyrox_name: scope of the sites. Default: None, by place in the tree.
 
     Raises:
