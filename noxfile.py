@@ -35,12 +35,12 @@ PACKAGES = {
 BACKENDS = [nox.param("cpu", id="cpu", tags=["cpu"]), nox.param("cuda", id="cuda", tags=["cuda"])]
 
 
-def pytest(session: nox.Session, *arguments: str) -> None:
-    """Run tests in parallel, one file per worker at a time; tests that need a GPU run sequentially."""
+def pytest(session: nox.Session, *arguments: str, dist: str = "loadfile") -> None:
+    """Run tests in parallel, by default a whole file per worker; tests that need a GPU run sequentially."""
     if "cuda" in arguments:
         session.run("python", "-m", "pytest", *arguments, *session.posargs)
         return
-    workers = ["-n", "auto", "--dist", "loadfile"]
+    workers = ["-n", "auto", "--dist", dist]
     # Threads of several workers would compete for the cores; in these tests JAX compiles longer than it computes.
     env = {"OMP_NUM_THREADS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     session.run("python", "-m", "pytest", *workers, *arguments, *session.posargs, env=env)
@@ -49,10 +49,17 @@ def pytest(session: nox.Session, *arguments: str) -> None:
 def run_tests(session: nox.Session, package: str, *options: str) -> None:
     """Run a package's unit tests and the examples in its docstrings and README."""
     tree = f"packages/kernels-{package}"
+    # By file, the last one would keep a single worker busy for minutes. `worksteal` gives each worker half of the list,
+    # so that neighbours share what they compile, and divides the rest again where one runs out. `loadgroup` begins with
+    # the tests that share the report of a demo, and divides the others one by one.
+    dist = "loadgroup" if package == "bench" else "worksteal"
     # The tests import the installed package; from its source tree only the tests and the README are used.
-    pytest(session, f"{tree}/tests", f"{tree}/README.md", *options)
-    if not options and package != "bench":  # kernels-bench is a command, without examples in docstrings
-        session.run("python", "-m", "pytest", "--doctest-modules", "--pyargs", f"kernels_{package}")
+    pytest(session, f"{tree}/tests", *options, dist=dist)
+    if "cuda" in options or session.posargs:  # arguments of a user select tests
+        return
+    docstrings = ["--doctest-modules", "--pyargs", f"kernels_{package}"]
+    # The examples of a page build on each other: by file.
+    pytest(session, f"{tree}/README.md", *([] if package == "bench" else docstrings), *options)
 
 
 def tests(package: str) -> None:
