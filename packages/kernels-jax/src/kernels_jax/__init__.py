@@ -52,6 +52,7 @@ from ._fields.kitchen_sinks import FixedKitchenSinks, RandomKitchenSinks
 from ._fields.siren import SIREN, BayesianSIREN, BayesianSirenDense, SirenDense
 from ._pyrox.module import PyroxModule, pyrox_method
 from ._pyrox.place import Place
+from ._training import param_groups
 
 __all__ = [
     # NumPyro bridge
