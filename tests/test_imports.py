@@ -102,7 +102,8 @@ def test_libraries_do_not_depend_on_each_other() -> None:
 
 @pytest.mark.parametrize("package", LIBRARIES)
 def test_importing_a_library_loads_only_declared_dependencies(package: str) -> None:
-    assert top(loaded_by(package, *DECLARED[package])) == {package}
+    # More modules of a declared dependency may be loaded than importing it loads.
+    assert top(loaded_by(package, *DECLARED[package])) - set(DECLARED[package]) == {package}
 
 
 @pytest.mark.parametrize(
