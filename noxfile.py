@@ -50,9 +50,9 @@ def run_tests(session: nox.Session, package: str, *options: str) -> None:
     """Run a package's unit tests and the examples in its docstrings and README."""
     tree = f"packages/kernels-{package}"
     # By file, the last one would keep a single worker busy for minutes. `worksteal` gives each worker half of the list,
-    # so that neighbours share what they compile, and divides the rest again where one runs out. `loadgroup` begins with
-    # the tests that share the report of a demo, and divides the others one by one.
-    dist = "loadgroup" if package == "bench" else "worksteal"
+    # so that neighbours share what they compile, and divides the rest again where one runs out. Tests of kernels-bench
+    # share the report of one demo, so they stay together.
+    dist = "loadfile" if package == "bench" else "worksteal"
     # The tests import the installed package; from its source tree only the tests and the README are used.
     pytest(session, f"{tree}/tests", *options, dist=dist)
     if "cuda" in options or session.posargs:  # arguments of a user select tests

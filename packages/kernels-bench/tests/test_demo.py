@@ -22,9 +22,6 @@ PICTURES = (
 )
 CLASSIFIERS, FAMILY, CO2, SUNSPOTS, CROSS, LANGUAGE = (step.title for step in STEPS)
 
-# One worker runs these, and the demo once.
-reports = pytest.mark.xdist_group("report")
-
 QUICK = Step("Nothing", "Done at once.", "torch", ["json"], lambda *_: Outcome({}, (["what"], [["nothing"]]), [], {}))
 
 
@@ -37,7 +34,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@reports
 def test_the_film_classifier_reaches_its_floor(report: Path) -> None:
     numbers = json.loads((report / "report.json").read_text())["steps"][CLASSIFIERS]
     assert numbers["film"]["test_accuracy"] >= 0.97
@@ -50,7 +46,6 @@ def test_the_film_classifier_reaches_its_floor(report: Path) -> None:
         assert sum(row[digit] for digit, row in enumerate(confusion)) / 450 == pytest.approx(model["test_accuracy"])
 
 
-@reports
 def test_one_network_holds_a_family_of_images_better_than_a_linear_map_does(report: Path) -> None:
     numbers = json.loads((report / "report.json").read_text())["steps"][FAMILY]
     for network in ("film", "hyper"):
@@ -59,7 +54,6 @@ def test_one_network_holds_a_family_of_images_better_than_a_linear_map_does(repo
     assert numbers["film"]["psnr_unseen"] > numbers["pca"]["psnr_unseen"]
 
 
-@reports
 def test_the_interval_of_the_co2_covers_what_it_says_of_years_it_never_saw(report: Path) -> None:
     numbers = json.loads((report / "report.json").read_text())["steps"][CO2]
     assert sum(numbers["weeks"].values()) == 2225
@@ -68,7 +62,6 @@ def test_the_interval_of_the_co2_covers_what_it_says_of_years_it_never_saw(repor
     assert numbers["loss"][-1] < numbers["loss"][0]
 
 
-@reports
 def test_a_kernel_with_a_posterior_predicts_sunspots_with_intervals(report: Path) -> None:
     numbers = json.loads((report / "report.json").read_text())["steps"][SUNSPOTS]
     held_out = numbers["held-out years"]
@@ -80,7 +73,6 @@ def test_a_kernel_with_a_posterior_predicts_sunspots_with_intervals(report: Path
     assert all(a <= b <= c for a, b, c in zip(low, median, high, strict=True))
 
 
-@reports
 def test_the_trained_layers_give_the_same_in_both_frameworks(report: Path) -> None:
     numbers = json.loads((report / "report.json").read_text())["steps"][CROSS]
     assert len(numbers["relative_difference"]) == 9
@@ -88,7 +80,6 @@ def test_the_trained_layers_give_the_same_in_both_frameworks(report: Path) -> No
     assert all(value == 0 for name, value in numbers["relative_difference"].items() if "back" in name)
 
 
-@reports
 def test_the_language_model_knows_more_than_pairs_of_characters(report: Path) -> None:
     from kernels_bench.demo._language import load
 
@@ -104,7 +95,6 @@ def test_the_language_model_knows_more_than_pairs_of_characters(report: Path) ->
     assert set(numbers["text"]) > set("aeiou ")
 
 
-@reports
 def test_the_report_is_one_file_with_every_picture_in_both_themes(report: Path) -> None:
     page = (report / "report.html").read_text()
     assert not re.findall(r'(?:src|href|srcset)="(?!data:)', page)
