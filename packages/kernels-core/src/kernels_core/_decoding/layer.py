@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -41,8 +41,9 @@ class Decoding(nn.Module):
     shortcut: Tensor
     _paddings: tuple[str, ...]
 
-    def taps(self, size: Any, conditioning: Tensor | None = None, resolution: Any = 1.0) -> Tensor:
-        raise NotImplementedError
+    if TYPE_CHECKING:  # of the layer
+
+        def taps(self, size: Any, conditioning: Tensor | None = None, resolution: Any = 1.0) -> Tensor: ...
 
     @_uncompiled
     @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -106,17 +106,12 @@ class Ragged(nn.Module):
         lengths = self._grid_lens(size)
         return [n if padding == "causal" else 2 * n - 1 for n, padding in zip(lengths, self._paddings, strict=True)]
 
-    def _check_input(self, x: Tensor, is_bhl_input: bool) -> Size:
-        raise NotImplementedError
+    if TYPE_CHECKING:  # of the layer
 
-    def _grid_lens(self, signal: Sequence[int]) -> Size:
-        raise NotImplementedError
-
-    def _kernel_takes_axes(self) -> bool:
-        raise NotImplementedError
-
-    def _windowed_kernel(self, signal: Size, finer: tuple[float, ...], conditioning: Tensor | None) -> Tensor:
-        raise NotImplementedError
+        def _check_input(self, x: Tensor, is_bhl_input: bool) -> Size: ...
+        def _grid_lens(self, signal: Sequence[int]) -> Size: ...
+        def _kernel_takes_axes(self) -> bool: ...
+        def _windowed_kernel(self, signal: Size, finer: tuple[float, ...], conditioning: Tensor | None) -> Tensor: ...
 
 
 def _largest(sizes: Sequence[Size]) -> Size:
